@@ -1,0 +1,146 @@
+/**
+ * The one schema of the configuration. Defaults, environment names, `todoku config`, the JSON Schema and
+ * `docs/reference/config.md` are all made from it.
+ */
+import { z } from "zod";
+import { DELIVERIES } from "./backbones/contract.ts";
+import { backboneSchema } from "./backbones/registry.ts";
+import { backoff, bytes, duration, rate } from "./units.ts";
+
+/** Who may do a thing on the channels of a namespace. */
+export const ACCESS = ["none", "any", "authenticated", "subscribers", "token"] as const;
+export type Access = (typeof ACCESS)[number];
+
+const access = z.enum(ACCESS);
+
+const tls = z
+  .strictObject({
+    cert: z.string().describe("PEM file with the certificate chain; read again when it changes."),
+    key: z.string().describe("PEM file with the private key."),
+  })
+  .describe("Serve TLS.");
+
+const http = z.strictObject({
+  host: z.string().default("127.0.0.1").describe("Address to listen on; `0.0.0.0` for all."),
+  port: z.int().min(0).max(65535).default(8000).describe("Port; 0 takes a free one."),
+  tls: tls.optional(),
+  trusted_proxies: z
+    .array(z.string())
+    .default([])
+    .describe("Addresses or CIDR ranges whose `X-Forwarded-For` is believed."),
+});
+
+const internal = z.strictObject({
+  host: z.string().default("127.0.0.1").describe("Address of the internal listener."),
+  port: z.int().min(0).max(65535).default(9000).describe("Port of the internal listener."),
+});
+
+const client = z.strictObject({
+  allowed_origins: z
+    .array(z.string())
+    .default([])
+    .describe("Exact origins that browsers may connect from; `*` allows all. The server's own origin is always allowed."),
+  ping: duration("25s").describe("Time between pings."),
+  pong: duration("8s").describe("Time within which a ping must be answered."),
+  connect_timeout: duration("10s").describe("Time within which `connect` must arrive."),
+  queue_bytes: bytes("1MiB").describe("Most bytes that wait for one connection; beyond it its readers fall back to the log."),
+  message_bytes: bytes("64KiB").describe("Largest `data` of one message."),
+  frame_bytes: bytes("256KiB").describe("Largest WebSocket frame from a client."),
+  frame_commands: z.int().min(1).default(1000).describe("Most commands in one frame."),
+  json_depth: z.int().min(4).default(64).describe("Deepest nesting of JSON from a client."),
+  channels: z.int().min(1).default(128).describe("Most subscriptions of one connection."),
+  connections_per_user: z.int().min(0).default(0).describe("Most connections of one user; 0: no limit."),
+  connections: z.int().min(0).default(0).describe("Most connections of this process; 0: no limit."),
+  unauthenticated_per_address: z
+    .int()
+    .min(1)
+    .default(100)
+    .describe("Most connections of one address that have not sent `connect` yet."),
+  history_limit: z.int().min(1).default(1000).describe("Most messages in one history answer."),
+  rate: z
+    .strictObject({
+      commands: rate("200/s").describe("Commands of one connection."),
+      publish: rate("50/s").describe("Publishes of one connection."),
+      subscribe: rate("100/s").describe("Subscribes of one connection."),
+      user: rate("500/s").describe("Commands of one user over all connections."),
+      connects: rate("100/s").describe("Connection attempts of one address."),
+    })
+    .prefault({})
+    .describe("Rates, as `N/s` or `N/m`, with a burst of one period; `off` lifts one."),
+  compression: z.boolean().default(false).describe("Offer permessage-deflate."),
+  beacon: duration("5s").describe("How often the heads of quiet channels are compared with the log."),
+});
+
+const auth = z.strictObject({
+  jwt: z
+    .strictObject({
+      hmac: z.string().min(16).optional().describe("Shared secret for HS256/384/512, at least 16 characters."),
+      jwks: z.url().optional().describe("URL of a key set."),
+      public_key: z.string().optional().describe("PEM text or file with a public key."),
+      algorithms: z.array(z.string()).optional().describe("Accepted algorithms. Default: HS256 with `hmac`; RS256 and ES256 otherwise."),
+      issuer: z.string().optional().describe("Required `iss`."),
+      audience: z.string().optional().describe("Required `aud`."),
+    })
+    .optional()
+    .describe("How connection and subscription tokens are checked; exactly one of hmac, jwks, public_key."),
+  api_keys: z
+    .array(z.strictObject({ id: z.string(), key: z.string().min(16) }))
+    .default([])
+    .describe("Keys of the HTTP API."),
+  insecure: z
+    .boolean()
+    .default(false)
+    .describe("Anyone may connect, and the API is open on loopback. For development; refused with `production: true`."),
+});
+
+const retention = z.strictObject({
+  age: duration().optional().describe("Messages older than this may be removed."),
+  messages: z.int().min(1).optional().describe("Most messages kept per channel."),
+  bytes: bytes().optional().describe("Most bytes of `data` kept per channel."),
+});
+
+export const namespaceSchema = z.strictObject({
+  backbone: z.string().optional().describe("Name of the backbone of all facets."),
+  bus: z.string().optional().describe("Backbone of the bus, if another."),
+  log: z.string().optional().describe("Backbone of the log, if another."),
+  cursors: z.string().optional().describe("Backbone of the cursors, if another."),
+  delivery: z.enum(DELIVERIES).default("at-most-once").describe("The promise; refused at start-up where the facets cannot keep it."),
+  dedupe: duration().optional().describe("Window within which a repeated idempotency key stores nothing. Default 10m with exactly-once."),
+  retention: retention.optional().describe("How long messages are kept. Default with a log: 7 days, 10,000 messages per channel."),
+  subscribe: access.default("authenticated").describe("Who may subscribe."),
+  publish: access.default("none").describe("Who may publish from a client."),
+  history: access.default("subscribers").describe("Who may read history."),
+  presence: access.default("none").describe("Who may ask for presence; other than `none` turns it on."),
+  join_leave: z.boolean().default(false).describe("Subscribers are told who joins and leaves."),
+  info: z.boolean().default(true).describe("Publications of clients carry who published them."),
+  redelivery: z
+    .strictObject({
+      max_attempts: z.int().min(1).default(5).describe("Failed attempts after which a message is given up."),
+      backoff: backoff("1s..1m").describe("Delay before the first and, doubling, before later attempts."),
+      dead_letters: z.string().optional().describe("Channel that receives given-up messages. Without it the subscription stops."),
+    })
+    .prefault({})
+    .describe("What happens to a message whose handler fails."),
+});
+
+export const configSchema = z.strictObject({
+  production: z.boolean().default(false).describe("Refuse insecure settings."),
+  http: http.prefault({}).describe("The listener for clients and, without `internal`, everything else."),
+  internal: internal.optional().describe("A second listener for API and metrics; the first then serves clients only."),
+  client: client.prefault({}).describe("Limits and timing of client connections."),
+  auth: auth.prefault({}).describe("Who may connect and call the API."),
+  log: z
+    .strictObject({ level: z.enum(["debug", "info", "warn", "error", "silent"]).default("info") })
+    .prefault({})
+    .describe("What the program writes about itself."),
+  drain: duration("10s").describe("Time over which clients are sent elsewhere on SIGTERM."),
+  backbones: z.record(z.string().regex(/^[a-z][a-z0-9_-]*$/), backboneSchema).default({}).describe("The brokers, by a name of your choice."),
+  namespaces: z
+    .record(z.string().regex(/^([a-z][a-z0-9_-]*)?$/), namespaceSchema)
+    .default({})
+    .describe("The namespaces, by the part of the channel before the colon."),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type ConfigInput = z.input<typeof configSchema>;
+export type NamespaceConfig = z.output<typeof namespaceSchema>;

@@ -1,0 +1,150 @@
+/** The commands, each with its checks: what a client may ask for, and what it gets. */
+import {
+  ERRORS,
+  TodokuError,
+  type DecodedCommand,
+  type Method,
+  type Reply,
+  type Requests,
+  type SubscribeRequest,
+} from "@todoku/protocol";
+import type { Access } from "../config.ts";
+import type { Namespace } from "../namespaces/namespace.ts";
+import { mayAccess } from "./access.ts";
+import { connect, refresh } from "./connect.ts";
+import { readHistory } from "./history.ts";
+import { presenceOf, presenceStatsOf } from "./presence.ts";
+import type { Session } from "./session.ts";
+import { authorise, expireAt, namespaceFor, prepare } from "./subscribe.ts";
+import { subscribeReply } from "./replies.ts";
+
+/** Sends the reply to the command; text is a whole reply that is encoded already. */
+export type Answer = (reply: string | Reply) => void;
+
+/** What one command runs with. */
+export interface Call {
+  readonly session: Session;
+  readonly id: number | undefined;
+  readonly answer: Answer;
+}
+
+type Handlers = { readonly [M in Method]: (call: Call, request: Requests[M]) => Promise<void> };
+
+/** Runs one decoded command. Rejects with what is to be answered, or closes the connection. */
+export function runCommand(session: Session, command: Extract<DecodedCommand, { request: unknown }>, answer: Answer): Promise<void> {
+  const handle = HANDLERS[command.method] as (call: Call, request: unknown) => Promise<void>;
+  return handle({ session, id: command.id, answer }, command.request);
+}
+
+const HANDLERS: Handlers = {
+  connect,
+  refresh,
+  subscribe,
+  publish,
+  history: readHistory,
+
+  unsubscribe: async ({ session, answer }, { channel, forget }) => {
+    const namespace = namespaceFor(session, channel);
+    const subscription = session.subscriptions.get(channel);
+    if (subscription) session.drop(subscription);
+    const key = subscription?.options.durable?.key;
+    if (forget === true && key && namespace.cursors) await session.context.durables.forget(namespace.cursors, key);
+    answer({ unsubscribe: {} });
+  },
+
+  presence: async ({ session, answer }, { channel }) => {
+    allow(session, channel, "presence");
+    answer({ presence: { presence: presenceOf(session.context.hub, channel) } });
+  },
+
+  presence_stats: async ({ session, answer }, { channel }) => {
+    allow(session, channel, "presence");
+    answer({ presence_stats: presenceStatsOf(session.context.hub, channel) });
+  },
+
+  rpc: async ({ session, answer }, { method = "", data }) => {
+    const { onRpc } = session.context.hooks;
+    if (!onRpc) throw new TodokuError(ERRORS.methodNotFound);
+    const answered = await onRpc(session, method, data);
+    answer({ rpc: answered === undefined ? {} : { data: answered } });
+  },
+
+  send: async ({ session }, { data }) => {
+    await session.context.hooks.onSend?.(session, data);
+  },
+
+  sub_refresh: async ({ session, answer }, { channel, token }) => {
+    const subscription = subscriptionTo(session, channel);
+    const claims = await session.context.authenticator?.subscription(token);
+    if (claims?.channel !== channel || claims.user !== session.user) throw new TodokuError(ERRORS.permissionDenied);
+    expireAt(session, subscription, claims.expireAt);
+    answer({ sub_refresh: session.ttl(claims.expireAt) });
+  },
+
+  ack: async ({ session, answer }, { channel, epoch, offset }) => {
+    const position = await subscriptionTo(session, channel).ack({ epoch, offset });
+    answer({ ack: position });
+  },
+
+  nack: async ({ session, answer }, { channel, epoch, offset }) => {
+    await subscriptionTo(session, channel).nack({ epoch, offset });
+    answer({ nack: {} });
+  },
+};
+
+async function subscribe({ session, id, answer }: Call, request: SubscribeRequest): Promise<void> {
+  const { channel } = request;
+  const namespace = namespaceFor(session, channel);
+  if (session.subscriptions.has(channel)) throw new TodokuError(ERRORS.alreadySubscribed);
+  const release = session.reserve(channel);
+  try {
+    const grant = await authorise(session, namespace, request);
+    const prepared = await prepare(session, namespace, request, grant);
+    if (session.ended) return prepared.abandon();
+    answer(subscribeReply(id, prepared));
+    prepared.begin();
+  } finally {
+    release();
+  }
+}
+
+async function publish({ session, answer }: Call, request: Requests["publish"]): Promise<void> {
+  const { channel, key, key_age, tags } = request;
+  const namespace = allow(session, channel, "publish");
+  const { publisher, hooks } = session.context;
+  const decision = hooks.onPublish && (await hooks.onPublish(session, channel, request.data));
+  const data = decision?.data === undefined ? request.data : decision.data;
+  const { epoch, offset, duplicate } = await publisher.publish(namespace, channel, JSON.stringify(data), {
+    ...(key !== undefined && { key }),
+    ...(key_age !== undefined && { keyAgeMs: key_age }),
+    ...(tags && { tags }),
+    ...(namespace.rules.info && { info: session.subscriptions.get(channel)?.options.info ?? session.info }),
+  });
+  answer({
+    publish: {
+      ...(offset !== undefined && { offset }),
+      ...(epoch !== undefined && { epoch }),
+      ...(duplicate === true && { duplicate }),
+    },
+  });
+}
+
+/** The namespace, if its rule lets this connection do the thing. @throws TodokuError 107, 102 or 103. */
+export function allow(session: Session, channel: string, what: "publish" | "history" | "presence"): Namespace {
+  const namespace = namespaceFor(session, channel);
+  const subscription = session.subscriptions.get(channel);
+  const rule: Access = namespace.rules[what];
+  const standing = {
+    user: session.user,
+    subscribed: subscription !== undefined,
+    byToken: subscription?.options.byToken ?? false,
+  };
+  if (!mayAccess(rule, standing)) throw new TodokuError(ERRORS.permissionDenied);
+  return namespace;
+}
+
+function subscriptionTo(session: Session, channel: string): NonNullable<ReturnType<Session["subscriptions"]["get"]>> {
+  const subscription = session.subscriptions.get(channel);
+  if (!subscription) throw new TodokuError(ERRORS.badRequest, "not subscribed");
+  return subscription;
+}

@@ -1,0 +1,51 @@
+/** Who holds which durable subscription on this gateway, and the hand-over from an older holder to a newer one. */
+import type { ClaimedCursor, CursorKey, Cursors } from "../backbones/contract.ts";
+import { CursorWriter, cursorName, DurableCursor } from "./durable-cursor.ts";
+
+/** The holder of a durable subscription. */
+export interface Holder {
+  /** Another connection holds it now. */
+  takenOver(): void;
+}
+
+export class DurableSubscriptions {
+  readonly #writers = new Map<Cursors, CursorWriter>();
+  readonly #holders = new Map<string, Holder>();
+
+  /** Takes the durable subscription from whoever holds it, here or on another gateway. Rejects with the backbone's error. */
+  async claim(cursors: Cursors, key: CursorKey, holder: Holder): Promise<{ claimed: ClaimedCursor; cursor: DurableCursor }> {
+    const name = cursorName(key);
+    const older = this.#holders.get(name);
+    this.#holders.set(name, holder);
+    older?.takenOver();
+    // What the older holder acknowledged counts: let it be stored before the claim fences it off.
+    const writer = this.#writer(cursors);
+    await writer.flushed();
+    const claimed = await writer.claim(key);
+        return { claimed, cursor: new DurableCursor(writer, key, claimed.fence, () => holder.takenOver()) };
+  }
+
+  /** The holder has let go. */
+  release(key: CursorKey, holder: Holder): void {
+    const name = cursorName(key);
+    if (this.#holders.get(name) === holder) this.#holders.delete(name);
+  }
+
+  forget(cursors: Cursors, key: CursorKey): Promise<void> {
+    return this.#writer(cursors).forget(key);
+  }
+
+  /** Resolves when every write handed over so far is stored or has failed. */
+  async flushed(): Promise<void> {
+    await Promise.all([...this.#writers.values()].map((writer) => writer.flushed()));
+  }
+
+  #writer(cursors: Cursors): CursorWriter {
+    let writer = this.#writers.get(cursors);
+    if (!writer) {
+      writer = new CursorWriter(cursors);
+      this.#writers.set(cursors, writer);
+    }
+    return writer;
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * One channel as this gateway follows it: attached to the bus once, whatever the number of subscribers, and delivering
+ * to the live ones in the order of the log. The bus may lose, repeat and reorder: the feed only trusts `prev`, and reads
+ * the log for what is missing.
+ */
+import type { Position } from "@todoku/protocol";
+import type { Frame, Head, Log } from "../backbones/contract.ts";
+import type { Clock } from "../clock.ts";
+import type { Namespace } from "../namespaces/namespace.ts";
+import type { GatewayObserver } from "./observer.ts";
+import { SharedPublication } from "./shared-publication.ts";
+
+/** What a feed delivers to. */
+export interface Receiver {
+  /** A publication, in order. Returns whether it was handed to the connection. */
+  offer(publication: SharedPublication): boolean;
+  /** JSON text of a join or leave. */
+  signal(signal: string): void;
+  /** The feed went on past something it could not deliver: read the log from where you stand. */
+  skipped(): void;
+}
+
+/** A piece of the log, ready to be sent. */
+export interface Stretch {
+  readonly epoch: string;
+  readonly publications: readonly SharedPublication[];
+  readonly head: number;
+  readonly trimmed: number;
+}
+
+/** How much of the log is read at once. */
+export const STRETCH_MESSAGES = 256;
+const STRETCH_BYTES = 256 * 1024;
+const REPAIR_RETRY_MS = 500;
+
+export class Feed {
+  readonly channel: string;
+  readonly namespace: Namespace;
+  readonly receivers: Set<Receiver> = new Set();
+  readonly #observer: GatewayObserver;
+  readonly #clock: Clock;
+  readonly #reads = new Map<string, Promise<Stretch>>();
+  #position: Position | undefined;
+  #detach: (() => Promise<void>) | undefined;
+  #early: Frame[] | undefined = [];
+  #repairing = false;
+  #repairAgain = false;
+  #moved = false;
+  #closed = false;
+
+  constructor(channel: string, namespace: Namespace, clock: Clock, observer: GatewayObserver) {
+    this.channel = channel;
+    this.namespace = namespace;
+    this.#clock = clock;
+    this.#observer = observer;
+  }
+
+  /** How far live delivery has come; undefined on channels without a log. */
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  /** Attaches to the bus, then learns where the log stands. Rejects with the backbone's error. */
+  async open(): Promise<void> {
+    const { bus, log } = this.namespace;
+    const detach = await bus.subscribe(this.channel, (frame) => this.#receive(frame));
+    if (this.#closed) return detach();
+    this.#detach = detach;
+    if (log) this.#position = await this.#head(log);
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const frame of early) this.#receive(frame);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#detach?.();
+  }
+
+  /** Reads after `offset`. Readers that stand at the same place share one read and its encoded bytes. */
+  read(offset: number, limit: number = STRETCH_MESSAGES, maxBytes: number = STRETCH_BYTES): Promise<Stretch> {
+    const key = `${offset}/${limit}/${maxBytes}`;
+    const running = this.#reads.get(key);
+    if (running) return running;
+    const read = this.#read(offset, limit, maxBytes).finally(() => this.#reads.delete(key));
+    this.#reads.set(key, read);
+    return read;
+  }
+
+  /** Whether nothing was delivered since this was last asked; a quiet channel's head is compared with the log. */
+  takeQuiet(): boolean {
+    const quiet = !this.#moved && !this.#repairing && this.#early === undefined;
+    this.#moved = false;
+    return quiet;
+  }
+
+  /** The log's head as the beacon saw it. */
+  compare(head: Head): void {
+    const at = this.#position;
+    if (at && (head.epoch !== at.epoch || head.offset > at.offset)) this.#repair();
+  }
+
+  async #head(log: Log): Promise<Position> {
+    const [head] = await log.heads([this.channel]);
+    if (!head) throw new Error(`the log gave no head for ${this.channel}`);
+    return { epoch: head.epoch, offset: head.offset };
+  }
+
+  #receive(frame: Frame): void {
+    if (this.#early) {
+      this.#early.push(frame);
+    } else if (frame.kind === "signal") {
+      for (const receiver of this.receivers) receiver.signal(frame.signal);
+    } else if (!this.namespace.log) {
+      this.#deliver(new SharedPublication(this.channel, frame.message));
+    } else {
+      this.#follow(frame);
+    }
+  }
+
+  #follow({ message, position, prev }: Extract<Frame, { kind: "message" }>): void {
+    const at = this.#position;
+    if (!at) return;
+    if (position?.epoch === at.epoch && position.offset <= at.offset) return;
+    if (position?.epoch === at.epoch && prev === at.offset && !this.#repairing) {
+      this.#position = position;
+      this.#deliver(new SharedPublication(this.channel, message, position.offset, prev));
+    } else {
+      this.#repair();
+    }
+  }
+
+  #deliver(publication: SharedPublication): void {
+    this.#moved = true;
+    let receivers = 0;
+    for (const receiver of this.receivers) if (receiver.offer(publication)) receivers++;
+    this.#observer.delivered(this.namespace, receivers, this.#clock.now() - publication.message.time);
+  }
+
+  /** Reads what the bus did not tell, and delivers it. One repair at a time; frames that come meanwhile ask for another round. */
+  #repair(): void {
+    this.#repairAgain = true;
+    if (this.#repairing || this.#closed) return;
+    this.#observer.caughtUp(this.namespace, "repair");
+    this.#repairing = true;
+    this.#readMissing()
+      .catch((error: unknown) => {
+        this.#observer.backboneFailed(this.namespace, "read", error);
+        this.#clock.after(REPAIR_RETRY_MS, () => this.#repair());
+      });
+  }
+
+  async #readMissing(): Promise<void> {
+    try {
+      while (this.#repairAgain && !this.#closed) {
+        this.#repairAgain = false;
+        if (await this.#readOn()) this.#repairAgain = true;
+      }
+    } finally {
+      this.#repairing = false;
+    }
+  }
+
+  /** Delivers one stretch of the log; returns whether there is more. */
+  async #readOn(): Promise<boolean> {
+    const at = this.#position;
+    if (!at) return false;
+    const { epoch, publications, head, trimmed } = await this.read(at.offset);
+    if (this.#closed) return false;
+    if (epoch !== at.epoch || trimmed > at.offset) {
+      // Every subscriber finds its own gap in the log.
+      this.#position = { epoch, offset: trimmed };
+      for (const receiver of [...this.receivers]) receiver.skipped();
+      return true;
+    }
+    let reached = at.offset;
+    for (const publication of publications) {
+      reached = publication.offset ?? reached;
+      this.#position = { epoch, offset: reached };
+      this.#deliver(publication);
+    }
+    return publications.length > 0 && reached < head;
+  }
+
+  async #read(offset: number, limit: number, maxBytes: number): Promise<Stretch> {
+    const { log } = this.namespace;
+    if (!log) return { epoch: "", publications: [], head: 0, trimmed: 0 };
+    const { epoch, messages, head, trimmed } = await log.read(this.channel, { after: offset, limit, maxBytes });
+    let prev = Math.max(offset, trimmed);
+    const publications = messages.map((message) => {
+      const publication = new SharedPublication(this.channel, message, message.offset, prev);
+      prev = message.offset;
+      return publication;
+    });
+    return { epoch, publications, head, trimmed };
+  }
+}

@@ -1,0 +1,115 @@
+/** The gateway: takes connections in, and sends them elsewhere when it must go. It holds no truth. */
+import { CLOSES } from "@todoku/protocol";
+import type { Authenticator } from "../auth/authenticator.ts";
+import { RateLimiter } from "../auth/rate.ts";
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import type { Hooks } from "../hooks.ts";
+import type { Namespaces } from "../namespaces/namespace.ts";
+import type { Publisher } from "../namespaces/publisher.ts";
+import type { GatewayContext } from "./context.ts";
+import { DurableSubscriptions } from "./durable-subscriptions.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { Hub } from "./hub.ts";
+import { LocalOperations } from "./local-operations.ts";
+import type { GatewayObserver } from "./observer.ts";
+import type { Operations } from "./operations.ts";
+import { Flusher } from "./outbox.ts";
+import { Session } from "./session.ts";
+import { Sessions } from "./sessions.ts";
+import type { Handshake, Socket, SocketEvents } from "./socket.ts";
+
+export interface GatewayOptions {
+  readonly limits: Config["client"];
+  readonly insecure: boolean;
+  /** The program's version, told to clients. */
+  readonly version: string;
+  /** The name of this gateway in `info`. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly observer: GatewayObserver;
+  readonly hooks: Hooks;
+  readonly authenticator?: Authenticator;
+  readonly namespaces: Namespaces;
+  readonly publisher: Publisher;
+}
+
+export class Gateway {
+  readonly operations: Operations;
+  readonly #context: GatewayContext;
+  /** Every connection, also those that have not sent `connect` yet. */
+  readonly #open = new Set<Session>();
+
+  constructor({ name, ...options }: GatewayOptions) {
+    const { clock, observer, limits } = options;
+    const { rate } = limits;
+    this.#context = {
+      ...options,
+      hub: new Hub(clock, observer, limits.beacon),
+      durables: new DurableSubscriptions(),
+      sessions: new Sessions(),
+      heartbeat: new Heartbeat(clock, limits.ping, limits.pong),
+      flusher: new Flusher(clock),
+      rates: {
+        commands: new RateLimiter(clock, rate.commands),
+        publish: new RateLimiter(clock, rate.publish),
+        subscribe: new RateLimiter(clock, rate.subscribe),
+        user: new RateLimiter(clock, rate.user),
+      },
+    };
+    this.operations = new LocalOperations(this.#context, name);
+  }
+
+  /** Connections that are open now, authenticated or not. */
+  get connections(): number {
+    return this.#open.size;
+  }
+
+  start(): void {
+    this.#context.hub.start();
+    this.#context.heartbeat.start();
+  }
+
+  /**
+   * Takes a connection in. `onAuthenticated` is called once: when its `connect` was accepted, or when it ended without.
+   */
+  accept(socket: Socket, handshake: Handshake, onAuthenticated: () => void = () => {}): SocketEvents {
+    const session = new Session(this.#context, socket, handshake, onAuthenticated);
+    this.#open.add(session);
+    return {
+      message: (text) => session.message(text),
+      drained: () => session.drained(),
+      closed: () => {
+        this.#open.delete(session);
+        session.closed();
+      },
+    };
+  }
+
+  /**
+   * Sends all clients elsewhere, evenly over `ms`. Each connection's commands are finished and answered before it is
+   * closed. Resolves when every connection has been told and everything acknowledged is stored. The listener must have
+   * stopped accepting before.
+   */
+  async drain(ms: number): Promise<void> {
+    const sessions = [...this.#open];
+    const step = ms / Math.max(1, sessions.length);
+    await Promise.all(sessions.map((session, i) => this.#sendAway(session, i * step)));
+    await this.#context.durables.flushed();
+  }
+
+  /** Ends what is still open, at once, and lets go of all channels. */
+  async stop(): Promise<void> {
+    for (const session of this.#open) session.end(CLOSES.shutdown);
+    this.#context.heartbeat.stop();
+    await this.#context.durables.flushed();
+    await this.#context.hub.stop();
+  }
+
+  async #sendAway(session: Session, afterMs: number): Promise<void> {
+    if (afterMs > 0) await new Promise<void>((resolve) => this.#context.clock.after(afterMs, resolve));
+    session.refuseCommands();
+    await session.idle();
+    session.end(CLOSES.shutdown);
+  }
+}

@@ -1,0 +1,44 @@
+/** What the gateway tells about its work. Called on the hot path: an observer only counts. */
+import type { GapReason } from "@todoku/protocol";
+import type { PublishObserver } from "../namespaces/publisher.ts";
+import type { Namespace } from "../namespaces/namespace.ts";
+
+export interface GatewayObserver extends PublishObserver {
+  connected(): void;
+  /** `code` is the close code. */
+  disconnected(code: number): void;
+  subscribed(namespace: Namespace): void;
+  unsubscribed(namespace: Namespace): void;
+  command(method: string, error: number | undefined): void;
+  /** One publication was handed to `receivers` connections, `ms` after it was accepted. */
+  delivered(namespace: Namespace, receivers: number, ms: number): void;
+  /** A subscription began to read the log. `slow`: because its reader could not keep up. */
+  caughtUp(namespace: Namespace, reason: "start" | "slow" | "repair"): void;
+  /** Publications were dropped for a slow reader of a channel without a log. */
+  dropped(namespace: Namespace, count: number): void;
+  gap(namespace: Namespace, reason: GapReason): void;
+  redelivered(namespace: Namespace): void;
+  deadLettered(namespace: Namespace): void;
+  /** A call to a backbone failed; the gateway goes on. */
+  backboneFailed(namespace: Namespace | undefined, operation: string, error: unknown): void;
+}
+
+const nothing = (): void => {};
+
+/** Observes nothing. */
+export const silentObserver: GatewayObserver = {
+  published: nothing,
+  failed: nothing,
+  connected: nothing,
+  disconnected: nothing,
+  subscribed: nothing,
+  unsubscribed: nothing,
+  command: nothing,
+  delivered: nothing,
+  caughtUp: nothing,
+  dropped: nothing,
+  gap: nothing,
+  redelivered: nothing,
+  deadLettered: nothing,
+  backboneFailed: nothing,
+};

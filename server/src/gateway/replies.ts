@@ -1,0 +1,43 @@
+/** Replies and pushes that hold publications: their data is JSON text already and goes in as it is. */
+import { publicationText, type ConnectResult, type SubscribeResult } from "@todoku/protocol";
+import type { Range } from "../backbones/contract.ts";
+import { publicationFields, type Encoding } from "./shared-publication.ts";
+import type { Prepared } from "./subscribe.ts";
+
+export function subscribeReply(id: number | undefined, prepared: Prepared): string {
+  return `{"id":${id},"subscribe":${subscribeText(prepared)}}`;
+}
+
+export function subscribePush(channel: string, prepared: Prepared): string {
+  return `{"push":{"channel":${JSON.stringify(channel)},"subscribe":${subscribeText(prepared)}}}`;
+}
+
+/** With the server-side subscriptions in `subs`. */
+export function connectReply(id: number | undefined, result: ConnectResult, prepared: readonly Prepared[]): string {
+  const subs = prepared.map((one) => `${JSON.stringify(one.subscription.channel)}:${subscribeText(one)}`);
+  const text = JSON.stringify(result);
+  return `{"id":${id},"connect":${subs.length === 0 ? text : `${text.slice(0, -1)},"subs":{${subs.join(",")}}}`}}`;
+}
+
+export function historyReply(id: number | undefined, { messages, epoch, head }: Range, encoding: Encoding): string {
+  const publications = messages.map((message) =>
+    publicationText(message.data, publicationFields(message, encoding, { offset: message.offset })),
+  );
+  return `{"id":${id},"history":${withPublications({ epoch, offset: head }, publications, true)}}`;
+}
+
+function subscribeText({ result, publications, subscription }: Prepared): string {
+  const { encoding } = subscription.options;
+  return withPublications(
+    result,
+    publications.map((publication) => publicationText(publication.message.data, publication.fields(encoding))),
+    false,
+  );
+}
+
+function withPublications(result: SubscribeResult, publications: readonly string[], always: boolean): string {
+  const text = JSON.stringify(result);
+  if (publications.length === 0 && !always) return text;
+  const list = `"publications":[${publications.join(",")}]`;
+  return text === "{}" ? `{${list}}` : `${text.slice(0, -1)},${list}}`;
+}

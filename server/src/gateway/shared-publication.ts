@@ -1,0 +1,69 @@
+/** One publication on its way to many connections: encoded once per encoding, the bytes shared by all. */
+import { encodePublication, type PublicationFields } from "@todoku/protocol";
+import type { Message } from "../backbones/contract.ts";
+
+const encoder = new TextEncoder();
+
+/** `plain` is the base protocol's publication; `extended` adds id, time and prev. */
+export type Encoding = "plain" | "extended";
+
+export class SharedPublication {
+  readonly channel: string;
+  readonly message: Message;
+  /** Absent on channels without a log. */
+  readonly offset: number | undefined;
+  readonly prev: number | undefined;
+  #plain: Uint8Array | undefined;
+  #extended: Uint8Array | undefined;
+
+  constructor(channel: string, message: Message, offset?: number, prev?: number) {
+    this.channel = channel;
+    this.message = message;
+    this.offset = offset;
+    this.prev = prev;
+  }
+
+  /** The push frame. */
+  bytes(encoding: Encoding): Uint8Array {
+    if (encoding === "plain") return (this.#plain ??= this.#encode("plain"));
+    return (this.#extended ??= this.#encode("extended"));
+  }
+
+  /** The push frame for a receiver that may have seen it before. */
+  redeliveredBytes(): Uint8Array {
+    return this.#encode("extended", true);
+  }
+
+  /** The fields around `data`, as this encoding shows them. */
+  fields(encoding: Encoding, redelivered = false): PublicationFields {
+    const { offset, prev } = this;
+    return publicationFields(this.message, encoding, {
+      ...(offset !== undefined && { offset }),
+      ...(prev !== undefined && { prev }),
+      ...(redelivered && { redelivered }),
+    });
+  }
+
+  #encode(encoding: Encoding, redelivered = false): Uint8Array {
+    return encoder.encode(encodePublication(this.channel, this.message.data, this.fields(encoding, redelivered)));
+  }
+}
+
+/** The fields around a message's `data`; `prev` and `redelivered` show in the extended encoding only. */
+export function publicationFields(
+  { id, time, info, tags }: Message,
+  encoding: Encoding,
+  { offset, prev, redelivered }: { offset?: number; prev?: number; redelivered?: boolean },
+): PublicationFields {
+  return {
+    ...(offset !== undefined && { offset }),
+    ...(info && { info }),
+    ...(tags && { tags }),
+    ...(encoding === "extended" && {
+      id,
+      time,
+      ...(prev !== undefined && { prev }),
+      ...(redelivered === true && { redelivered }),
+    }),
+  };
+}

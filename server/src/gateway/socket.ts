@@ -1,0 +1,31 @@
+/**
+ * The seam between the gateway and whatever accepts WebSockets. A listener makes a `Socket` per connection, hands it to
+ * `Gateway.accept` and calls the returned `SocketEvents`. Nothing in the gateway knows which runtime is behind it.
+ */
+export interface Socket {
+  /** Sends one text frame. The bytes may be shared with other sockets: never alter them. Never throws. */
+  send(frame: Uint8Array): void;
+  /** Bytes handed over by `send` that the operating system has not taken yet. */
+  readonly bufferedBytes: number;
+  /** Starts the closing handshake; `closed` follows. Does nothing on a closing socket. */
+  close(code: number, reason: string): void;
+  /** Ends the connection without a handshake; `closed` follows. */
+  terminate(): void;
+}
+
+/** What the gateway wants to hear about a socket. The listener never calls anything after `closed`. */
+export interface SocketEvents {
+  /** One whole text frame. */
+  message(text: string): void;
+  /** The buffer that had made `bufferedBytes` rise is empty again. */
+  drained(): void;
+  /** The connection is over, by whichever side. */
+  closed(): void;
+}
+
+/** What is known of a connection before its first frame. */
+export interface Handshake {
+  /** The peer's address, after `trusted_proxies` were considered. */
+  readonly address: string;
+  readonly origin?: string;
+}

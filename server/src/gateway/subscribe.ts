@@ -1,0 +1,260 @@
+/** How a subscription comes to be and ends: who may, where it starts, what the reply says. */
+import {
+  checkChannel,
+  ERRORS,
+  TodokuError,
+  UNSUBSCRIBES,
+  type ClientInfo,
+  type Json,
+  type Position,
+  type RecoverRequest,
+  type Start,
+  type SubscribeRequest,
+  type SubscribeResult,
+} from "@todoku/protocol";
+import type { CursorKey } from "../backbones/contract.ts";
+import type { Namespace } from "../namespaces/namespace.ts";
+import { maySubscribe } from "./access.ts";
+import type { DurableCursor } from "./durable-cursor.ts";
+import type { Feed } from "./feed.ts";
+import type { Session } from "./session.ts";
+import type { SharedPublication } from "./shared-publication.ts";
+import { Subscription } from "./subscription.ts";
+
+/** After a subscription token's expiry the client has this long to refresh it. */
+const EXPIRY_GRACE_MS = 25_000;
+const DEFAULT_IN_FLIGHT = 100;
+const MOST_IN_FLIGHT = 10_000;
+
+/** What was decided about a subscription before it is made. */
+export interface Grant {
+  readonly info?: Json;
+  readonly data?: Json;
+  /** Seconds since 1970. */
+  readonly expireAt?: number;
+  readonly byToken: boolean;
+  readonly serverSide: boolean;
+}
+
+/** A subscription that is ready: send the reply, then call `begin`. */
+export interface Prepared {
+  readonly result: SubscribeResult;
+  /** Recovered publications that belong in the reply. */
+  readonly publications: readonly SharedPublication[];
+  readonly subscription: Subscription;
+  /** Starts delivery, or tells at once that another connection took the durable subscription over meanwhile. */
+  begin(): void;
+  /** Gives everything back instead. */
+  abandon(): void;
+}
+
+/** The namespace of a channel that a client names. @throws TodokuError 107 or 102. */
+export function namespaceFor(session: Session, channel: string): Namespace {
+  const flaw = checkChannel(channel);
+  if (flaw !== undefined) throw new TodokuError(ERRORS.badRequest, `channel ${flaw}`);
+  const namespace = session.context.namespaces.of(channel);
+  if (!namespace) throw new TodokuError(ERRORS.unknownChannel);
+  return namespace;
+}
+
+/** Whether this connection may subscribe, and with what. @throws TodokuError 103, 109 and what hooks throw. */
+export async function authorise(session: Session, namespace: Namespace, request: SubscribeRequest): Promise<Grant> {
+  const { authenticator, hooks } = session.context;
+  const { channel, token } = request;
+  const claims = token !== undefined && authenticator ? await authenticator.subscription(token) : undefined;
+  if (claims && (claims.user !== session.user || claims.channel !== channel)) throw new TodokuError(ERRORS.permissionDenied);
+  if (!maySubscribe(namespace.rules.subscribe, session.user, claims !== undefined)) throw new TodokuError(ERRORS.permissionDenied);
+  const decision = await hooks.onSubscribe?.(session, channel, request.data);
+  const info = decision?.info ?? claims?.info;
+  const expireAt = decision?.expireAt ?? claims?.expireAt;
+  return {
+    byToken: claims !== undefined,
+    serverSide: false,
+    ...(info !== undefined && { info }),
+    ...(decision?.data !== undefined && { data: decision.data }),
+    ...(expireAt !== undefined && { expireAt }),
+  };
+}
+
+/** Attaches to the channel and finds out where the subscription starts. */
+export async function prepare(
+  session: Session,
+  namespace: Namespace,
+  request: SubscribeRequest,
+  grant: Grant,
+): Promise<Prepared> {
+  const { hub } = session.context;
+  const feed = await hub.attach(request.channel, namespace);
+  const durable = new DurableHold(session, namespace, request);
+  try {
+    const start = await durable.claim(feed, request);
+    const begins = start ?? (await whereToBegin(feed, request));
+    return ready(session, feed, request, grant, begins, durable);
+  } catch (error) {
+    durable.letGo();
+    hub.release(feed);
+    throw error;
+  }
+}
+
+/** Ends the subscription; what the next connection must know of it is stored in the background. */
+export function endSubscription(session: Session, subscription: Subscription): void {
+  const { feed, options, channel } = subscription;
+  session.subscriptions.delete(channel);
+  subscription.close();
+  session.context.hub.release(feed);
+  session.observer.unsubscribed(feed.namespace);
+  announce(session, feed, "leave", options.info);
+  subscription.saveForLater();
+  options.letGo?.();
+}
+
+interface Begin {
+  /** Absent on channels without a log. */
+  readonly position?: Position;
+  /** Highest offset that was handed out before, on a durable subscription. */
+  readonly sent?: number;
+  readonly attempts?: number;
+  readonly recovered?: boolean;
+  readonly publications?: readonly SharedPublication[];
+  readonly cursor?: Position;
+}
+
+function ready(
+  session: Session,
+  feed: Feed,
+  request: SubscribeRequest,
+  grant: Grant,
+  begins: Begin,
+  durable: DurableHold,
+): Prepared {
+  const { position, publications = [] } = begins;
+  const acked = durable.cursor !== undefined || request.ack === true;
+  const extended = session.extended || request.start !== undefined || acked || request.in_flight !== undefined;
+  const info: ClientInfo = { ...session.info, ...(grant.info !== undefined && { chan_info: grant.info }) };
+  const subscription = new Subscription(feed, session, {
+    encoding: extended ? "extended" : "plain",
+    joinLeave: feed.namespace.rules.join_leave && request.join_leave === true,
+    serverSide: grant.serverSide,
+    byToken: grant.byToken,
+    info,
+    ...(acked && position && { inFlight: Math.min(request.in_flight ?? DEFAULT_IN_FLIGHT, MOST_IN_FLIGHT) }),
+    ...(durable.cursor && { durable: durable.cursor, letGo: () => durable.letGo() }),
+  });
+  durable.subscription = subscription;
+  return {
+    subscription,
+    publications,
+    result: {
+      ...session.ttl(grant.expireAt),
+      ...(position && { recoverable: true, positioned: true, epoch: position.epoch, offset: position.offset }),
+      ...(begins.recovered !== undefined && { was_recovering: true, recovered: begins.recovered }),
+      ...(grant.data !== undefined && { data: grant.data }),
+      ...(begins.cursor && { cursor: begins.cursor }),
+    },
+    begin: () => {
+      session.subscriptions.set(feed.channel, subscription);
+      session.observer.subscribed(feed.namespace);
+      expireAt(session, subscription, grant.expireAt);
+      subscription.start(position, begins.sent, begins.attempts);
+      announce(session, feed, "join", info);
+      if (durable.lost) durable.takenOver();
+    },
+    abandon: () => {
+      durable.letGo();
+      session.context.hub.release(feed);
+    },
+  };
+}
+
+/** Moves the end of a subscription; seconds since 1970. Past it there is some time to refresh. */
+export function expireAt(session: Session, subscription: Subscription, seconds: number | undefined): void {
+  const ms = seconds === undefined ? undefined : seconds * 1000 - session.clock.now() + EXPIRY_GRACE_MS;
+  subscription.expireAfter(ms, () => session.unsubscribe(subscription, UNSUBSCRIBES.expired));
+}
+
+async function whereToBegin(feed: Feed, request: SubscribeRequest): Promise<Begin> {
+  const head = feed.position;
+  if (head === undefined) return {};
+  if (request.start !== undefined) return { position: await placeOf(feed, head, request.start) };
+  if (request.recover === true) return recover(feed, head, request);
+  return { position: head };
+}
+
+async function placeOf(feed: Feed, head: Position, start: Start): Promise<Position> {
+  if (start === "new") return head;
+  if (start !== "earliest") return start;
+  const { epoch, trimmed } = await feed.read(0, 1);
+  return { epoch, offset: trimmed };
+}
+
+/** The base protocol's recovery: complete, or not at all. What does not fit in the reply follows as pushes. */
+async function recover(feed: Feed, head: Position, { epoch = "", offset = 0 }: RecoverRequest): Promise<Begin> {
+  const stretch = await feed.read(offset);
+  if (stretch.epoch !== epoch || stretch.trimmed > offset || offset > stretch.head) return { position: head, recovered: false };
+  const last = stretch.publications.at(-1)?.offset ?? offset;
+  return { position: { epoch, offset: last }, recovered: true, publications: stretch.publications };
+}
+
+/** A durable subscription in the hands of this connection; does nothing where the request names none. */
+class DurableHold {
+  cursor: DurableCursor | undefined;
+  subscription: Subscription | undefined;
+  /** Another connection claimed it while this one was still being set up. */
+  lost = false;
+  readonly #session: Session;
+  readonly #namespace: Namespace;
+  readonly #key: CursorKey | undefined;
+
+  constructor(session: Session, namespace: Namespace, { channel, durable }: SubscribeRequest) {
+    this.#session = session;
+    this.#namespace = namespace;
+    this.#key = durable === undefined ? undefined : { channel, user: session.user, name: durable };
+  }
+
+  /** @throws TodokuError 108 where the namespace keeps no cursors, 402 when they cannot be reached. */
+  async claim(feed: Feed, request: SubscribeRequest): Promise<Begin | undefined> {
+    const { cursors, log } = this.#namespace;
+    if (this.#key === undefined) return undefined;
+    if (!cursors || !log) throw new TodokuError(ERRORS.notAvailable, `${request.channel} keeps no durable subscriptions`);
+    const { claimed, cursor } = await this.#claim(cursors, this.#key);
+    this.cursor = cursor;
+    const known = claimed.cursor;
+    if (known) {
+      return { position: known.position, sent: known.sent, attempts: known.attempts, cursor: known.position };
+    }
+    const begins = await whereToBegin(feed, request);
+    const position = begins.position ?? { epoch: "", offset: 0 };
+    await cursor.write({ position, sent: position.offset, attempts: 0 });
+    return { position, sent: position.offset, cursor: position };
+  }
+
+  takenOver(): void {
+    this.lost = true;
+    if (this.subscription) this.#session.unsubscribe(this.subscription, UNSUBSCRIBES.takenOver);
+  }
+
+  letGo(): void {
+    if (this.#key) this.#session.context.durables.release(this.#key, this);
+  }
+
+  async #claim(
+    cursors: NonNullable<Namespace["cursors"]>,
+    key: CursorKey,
+  ): ReturnType<Session["context"]["durables"]["claim"]> {
+    try {
+      return await this.#session.context.durables.claim(cursors, key, this);
+    } catch (error) {
+      this.#session.observer.backboneFailed(this.#namespace, "claim", error);
+      throw new TodokuError(ERRORS.backboneUnavailable, undefined, { cause: error });
+    }
+  }
+}
+
+/** Tells the other subscribers who came or went. */
+function announce(session: Session, feed: Feed, what: "join" | "leave", info: ClientInfo): void {
+  if (!feed.namespace.rules.join_leave) return;
+  feed.namespace.bus
+    .publish(feed.channel, { kind: "signal", signal: JSON.stringify({ [what]: { info } }) })
+    .catch((error: unknown) => session.observer.backboneFailed(feed.namespace, what, error));
+}

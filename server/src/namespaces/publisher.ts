@@ -1,0 +1,108 @@
+/**
+ * The one way in for a message, whoever sends it: a client, the HTTP API, or an application without a gateway.
+ */
+import { ERRORS, TodokuError, type ClientInfo } from "@todoku/protocol";
+import { BackboneError, type Message } from "../backbones/contract.ts";
+import type { Clock } from "../clock.ts";
+import type { Namespace } from "./namespace.ts";
+
+export interface PublishOptions {
+  /** Idempotency key, 1..128 characters. */
+  readonly key?: string;
+  /** Milliseconds since the key was first sent; a retry older than the window is refused (401). */
+  readonly keyAgeMs?: number;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly info?: ClientInfo;
+}
+
+/** Where the message is kept; empty on channels that keep no log. */
+export interface Published {
+  readonly epoch?: string;
+  readonly offset?: number;
+  readonly duplicate?: boolean;
+}
+
+/** What is told about every publish; the metrics listen. */
+export interface PublishObserver {
+  published(namespace: Namespace, published: Published, ms: number): void;
+  failed(namespace: Namespace, error: TodokuError): void;
+}
+
+const encoder = new TextEncoder();
+
+export class Publisher {
+  readonly #clock: Clock;
+  readonly #observer: PublishObserver;
+  readonly #idPrefix: string;
+  #count = 0;
+
+  constructor(clock: Clock, observer: PublishObserver) {
+    this.#clock = clock;
+    this.#observer = observer;
+    this.#idPrefix = `${clock.uuid().slice(0, 8)}${clock.now().toString(36)}-`;
+  }
+
+  /**
+   * Stores (with a log) or hands over (without) one message. `data` is JSON text.
+   *
+   * @throws TodokuError 400 too large, 401 retry too old, 402 certainly not stored, 403 outcome unknown, 405 storage full.
+   */
+  async publish(namespace: Namespace, channel: string, data: string, options: PublishOptions = {}): Promise<Published> {
+    const begun = this.#clock.now();
+    try {
+      const published = await this.#store(namespace, channel, data, options, begun);
+      this.#observer.published(namespace, published, this.#clock.now() - begun);
+      return published;
+    } catch (error) {
+      const refusal = asRefusal(error);
+      this.#observer.failed(namespace, refusal);
+      throw refusal;
+    }
+  }
+
+  async #store(namespace: Namespace, channel: string, data: string, options: PublishOptions, now: number): Promise<Published> {
+    const { key, keyAgeMs = 0, tags, info } = options;
+    // A string of n UTF-16 units has between n and 3n bytes in UTF-8: most messages need no counting.
+    if (data.length * 3 > namespace.messageBytes && encoder.encode(data).length > namespace.messageBytes) {
+      throw new TodokuError(ERRORS.messageTooLarge, `data may have ${namespace.messageBytes} bytes`);
+    }
+    if (key !== undefined && namespace.dedupeMs > 0 && keyAgeMs >= namespace.dedupeMs) {
+      throw new TodokuError(ERRORS.keyExpired, `the window is ${namespace.dedupeMs} ms, the key is ${keyAgeMs} ms old`);
+    }
+    const message: Message = {
+      id: this.#idPrefix + (this.#count++).toString(36),
+      time: now,
+      data,
+      ...(info && { info }),
+      ...(tags && { tags }),
+    };
+    if (!namespace.log) {
+      await namespace.bus.publish(channel, { kind: "message", message });
+      return {};
+    }
+    const dedupe = key !== undefined && namespace.dedupeMs > 0 ? { key, windowMs: namespace.dedupeMs } : undefined;
+    const { epoch, offset, duplicate } = await namespace.log.append(channel, message, {
+      retention: namespace.retention,
+      ...(dedupe && { dedupe }),
+    });
+    if (!namespace.announces && !duplicate) {
+      // Only a hint: the message is stored, and the head beacon finds what the bus loses.
+      namespace.bus.publish(channel, { kind: "message", message, position: { epoch, offset } }).catch(() => {});
+    }
+    return { epoch, offset, duplicate };
+  }
+}
+
+function asRefusal(error: unknown): TodokuError {
+  if (error instanceof TodokuError) return error;
+  if (error instanceof BackboneError) {
+    const code = {
+      unavailable: ERRORS.backboneUnavailable,
+      unknown: ERRORS.outcomeUnknown,
+      full: ERRORS.storageFull,
+      invalid: ERRORS.internal,
+    }[error.reason];
+    return new TodokuError(code, undefined, { cause: error });
+  }
+  return new TodokuError(ERRORS.internal, undefined, { cause: error });
+}
