@@ -1,0 +1,94 @@
+// The one entry of the npm scripts. Plain JavaScript for Node 18 and newer: it installs what is missing, finds the Node
+// that the project is developed on, and hands over to it.
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const modules = path.join(root, "node_modules");
+const stamp = path.join(modules, ".installed-for");
+const lock = path.join(root, ".installing");
+
+const COMMANDS = {
+  start: ["server/src/cli/main.ts", "serve", "--dev"],
+  todoku: ["server/src/cli/main.ts"],
+  test: ["scripts/test.ts"],
+  check: ["scripts/check.ts"],
+  fix: ["scripts/check.ts", "--fix"],
+  build: ["scripts/build.ts"],
+  docs: ["scripts/docs.ts"],
+};
+
+/** Changes when what must be installed changes. */
+function wanted() {
+  return createHash("sha256").update(readFileSync(path.join(root, "package-lock.json"))).digest("hex");
+}
+
+function installed() {
+  return existsSync(stamp) && readFileSync(stamp, "utf8") === wanted();
+}
+
+/** Two commands started at once install once: the second waits for the first. */
+function install() {
+  const begun = Date.now();
+  for (;;) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch {
+      if (Date.now() - statSync(lock, { throwIfNoEntry: false })?.mtimeMs > 600_000) rmSync(lock, { recursive: true, force: true });
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    }
+  }
+  try {
+    if (installed()) return;
+    console.error("todoku: installing what is missing (npm ci) …");
+    const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+      cwd: root,
+      stdio: ["ignore", "ignore", "inherit"],
+      shell: process.platform === "win32",
+    });
+    if (status !== 0) fail("npm ci failed; its own words are above. Mend what they name and run this again.");
+    writeFileSync(stamp, wanted());
+    console.error(`todoku: installed in ${Math.round((Date.now() - begun) / 1000)} s`);
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+/** Node ≥ 22.18 runs TypeScript as it is; the dev dependency `node` brings one. */
+function findNode() {
+  const own = path.join(modules, ".bin", process.platform === "win32" ? "node.cmd" : "node");
+  for (const candidate of [own, process.execPath]) {
+    const { stdout } = spawnSync(candidate, ["--version"], { encoding: "utf8", shell: candidate.endsWith(".cmd") });
+    const [major = 0, minor = 0] = (stdout ?? "").slice(1).split(".").map(Number);
+    if (major > 22 || (major === 22 && minor >= 18)) return candidate;
+  }
+  return fail(
+    `Node 22.18 or newer is needed, this is ${process.version}, and node_modules/.bin/node does not run. ` +
+      "npm may have been told to skip install scripts (ignore-scripts): allow them for the package `node`, or install a newer Node.",
+  );
+}
+
+function fail(message) {
+  console.error(`todoku: ${message}`);
+  process.exit(1);
+}
+
+const [name = "", ...args] = process.argv.slice(2);
+const command = COMMANDS[name];
+if (!command) fail(`unknown script ${JSON.stringify(name)}; there are ${Object.keys(COMMANDS).join(", ")}`);
+if (!installed()) install();
+
+const [script, ...given] = command;
+const cwd = name === "todoku" ? (process.env.INIT_CWD ?? process.cwd()) : root;
+const child = spawn(findNode(), ["--conditions=source", "--disable-warning=ExperimentalWarning", path.join(root, script), ...given, ...args], {
+  cwd,
+  stdio: "inherit",
+  env: { ...process.env, PATH: `${path.join(modules, ".bin")}${path.delimiter}${process.env.PATH}` },
+});
+// A terminal sends Ctrl-C to the whole group, others signal this process only: pass it on, and wait for the child's end.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+child.on("exit", (code, signal) => process.exit(code ?? (signal === "SIGINT" ? 130 : 1)));

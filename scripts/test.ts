@@ -1,0 +1,32 @@
+/**
+ * Runs the test files: all, or those whose path contains one of the arguments. Ends with the runner's own summary.
+ */
+import { spawnSync } from "node:child_process";
+import { globSync } from "node:fs";
+import { chromiumPath } from "./chromium.ts";
+
+const ROOMS = "{protocol,client,server,admin,tests,examples,scripts,bench}";
+const all = globSync(`${ROOMS}/**/*.test.ts`, { exclude: (file) => file.includes("node_modules") || file.includes("/dist/") }).toSorted();
+
+const patterns = process.argv.slice(2);
+const files = patterns.length === 0 ? all : all.filter((file) => patterns.some((pattern) => file.includes(pattern)));
+if (files.length === 0) {
+  console.error(`no test file has ${patterns.map((pattern) => JSON.stringify(pattern)).join(" or ")} in its path`);
+  process.exit(1);
+}
+
+if (files.some((file) => file.endsWith(".browser.test.ts"))) {
+  try {
+    process.env["TODOKU_CHROMIUM"] = chromiumPath();
+  } catch (error) {
+    console.error(`browser tests cannot run: ${error instanceof Error ? error.message : String(error)}`);
+    if (process.env["CI"] === "true" || process.env["TODOKU_REQUIRE_BROWSER"] === "1") process.exit(1);
+  }
+}
+
+const { status } = spawnSync(
+  process.execPath,
+  ["--conditions=source", "--disable-warning=ExperimentalWarning", "--test", "--test-concurrency=2", "--test-reporter=spec", ...files],
+  { stdio: "inherit" },
+);
+process.exit(status ?? 1);
