@@ -8,14 +8,12 @@ import {
   type Requests,
   type SubscribeRequest,
 } from "@todoku/protocol";
-import type { Access } from "../config.ts";
-import type { Namespace } from "../namespaces/namespace.ts";
-import { mayAccess } from "./access.ts";
+import { allow, namespaceFor } from "./access.ts";
 import { connect, refresh } from "./connect.ts";
 import { readHistory } from "./history.ts";
 import { presenceOf, presenceStatsOf } from "./presence.ts";
 import type { Session } from "./session.ts";
-import { authorise, expireAt, namespaceFor, prepare } from "./subscribe.ts";
+import { authorise, expireAt, prepare } from "./subscribe.ts";
 import { subscribeReply } from "./replies.ts";
 
 /** Sends the reply to the command; text is a whole reply that is encoded already. */
@@ -127,20 +125,6 @@ async function publish({ session, answer }: Call, request: Requests["publish"]):
       ...(duplicate === true && { duplicate }),
     },
   });
-}
-
-/** The namespace, if its rule lets this connection do the thing. @throws TodokuError 107, 102 or 103. */
-export function allow(session: Session, channel: string, what: "publish" | "history" | "presence"): Namespace {
-  const namespace = namespaceFor(session, channel);
-  const subscription = session.subscriptions.get(channel);
-  const rule: Access = namespace.rules[what];
-  const standing = {
-    user: session.user,
-    subscribed: subscription !== undefined,
-    byToken: subscription?.options.byToken ?? false,
-  };
-  if (!mayAccess(rule, standing)) throw new TodokuError(ERRORS.permissionDenied);
-  return namespace;
 }
 
 function subscriptionTo(session: Session, channel: string): NonNullable<ReturnType<Session["subscriptions"]["get"]>> {

@@ -13,7 +13,8 @@ import type { ConnectDecision } from "../hooks.ts";
 import type { Call } from "./commands.ts";
 import { connectReply } from "./replies.ts";
 import type { Session } from "./session.ts";
-import { namespaceFor, prepare, type Prepared } from "./subscribe.ts";
+import { prepare, type Prepared } from "./subscribe.ts";
+import { namespaceFor } from "./access.ts";
 
 /** The version of the extension that this gateway speaks. */
 export const EXTENSION_VERSION = 1;

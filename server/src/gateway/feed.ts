@@ -170,7 +170,7 @@ export class Feed {
     if (epoch !== at.epoch || trimmed > at.offset) {
       // Every subscriber finds its own gap in the log.
       this.#position = { epoch, offset: trimmed };
-      for (const receiver of [...this.receivers]) receiver.skipped();
+      for (const receiver of this.receivers) receiver.skipped();
       return true;
     }
     let reached = at.offset;

@@ -2,7 +2,8 @@
 import { ERRORS, TodokuError, type HistoryRequest } from "@todoku/protocol";
 import type { Range } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
-import { allow, type Call } from "./commands.ts";
+import { allow } from "./access.ts";
+import type { Call } from "./commands.ts";
 import { historyReply } from "./replies.ts";
 
 /** What limits one history answer. */

@@ -12,7 +12,8 @@ import type { GatewayContext } from "./context.ts";
 import type { ChannelStats, NodeInfo, Operations, Target } from "./operations.ts";
 import { presenceOf, presenceStatsOf } from "./presence.ts";
 import type { Session } from "./session.ts";
-import { namespaceFor, prepare } from "./subscribe.ts";
+import { prepare } from "./subscribe.ts";
+import { namespaceFor } from "./access.ts";
 import { subscribePush } from "./replies.ts";
 
 export class LocalOperations implements Operations {
@@ -59,7 +60,7 @@ export class LocalOperations implements Operations {
   ): Promise<number> {
     let count = 0;
     for (const session of this.#of(target)) {
-      for (const subscription of [...session.subscriptions.values()]) {
+      for (const subscription of session.subscriptions.values()) {
         if (channel !== "" && subscription.channel !== channel) continue;
         session.unsubscribe(subscription, { code: reason.code, message: reason.reason });
         count++;

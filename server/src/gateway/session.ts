@@ -298,7 +298,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
     this.#closed = true;
     this.#cancelDeadline?.();
     this.#leaveHeartbeat?.();
-    for (const subscription of [...this.subscriptions.values()]) endSubscription(this, subscription);
+    for (const subscription of this.subscriptions.values()) endSubscription(this, subscription);
     this.context.rates.commands.forget(this.client);
     this.context.rates.publish.forget(this.client);
     this.context.rates.subscribe.forget(this.client);

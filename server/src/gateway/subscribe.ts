@@ -1,6 +1,5 @@
 /** How a subscription comes to be and ends: who may, where it starts, what the reply says. */
 import {
-  checkChannel,
   ERRORS,
   TodokuError,
   UNSUBSCRIBES,
@@ -46,15 +45,6 @@ export interface Prepared {
   begin(): void;
   /** Gives everything back instead. */
   abandon(): void;
-}
-
-/** The namespace of a channel that a client names. @throws TodokuError 107 or 102. */
-export function namespaceFor(session: Session, channel: string): Namespace {
-  const flaw = checkChannel(channel);
-  if (flaw !== undefined) throw new TodokuError(ERRORS.badRequest, `channel ${flaw}`);
-  const namespace = session.context.namespaces.of(channel);
-  if (!namespace) throw new TodokuError(ERRORS.unknownChannel);
-  return namespace;
 }
 
 /** Whether this connection may subscribe, and with what. @throws TodokuError 103, 109 and what hooks throw. */
