@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { DELIVERIES } from "./backbones/contract.ts";
 import { backboneSchema } from "./backbones/registry.ts";
-import { backoff, bytes, duration, rate } from "./units.ts";
+import { backoff, bytes, duration, optionalBytes, optionalDuration, rate } from "./units.ts";
 
 /** Who may do a thing on the channels of a namespace. */
 export const ACCESS = ["none", "any", "authenticated", "subscribers", "token"] as const;
@@ -94,9 +94,9 @@ const auth = z.strictObject({
 });
 
 const retention = z.strictObject({
-  age: duration().optional().describe("Messages older than this may be removed."),
+  age: optionalDuration.describe("Messages older than this may be removed."),
   messages: z.int().min(1).optional().describe("Most messages kept per channel."),
-  bytes: bytes().optional().describe("Most bytes of `data` kept per channel."),
+  bytes: optionalBytes.describe("Most bytes of `data` kept per channel."),
 });
 
 export const namespaceSchema = z.strictObject({
@@ -105,7 +105,7 @@ export const namespaceSchema = z.strictObject({
   log: z.string().optional().describe("Backbone of the log, if another."),
   cursors: z.string().optional().describe("Backbone of the cursors, if another."),
   delivery: z.enum(DELIVERIES).default("at-most-once").describe("The promise; refused at start-up where the facets cannot keep it."),
-  dedupe: duration().optional().describe("Window within which a repeated idempotency key stores nothing. Default 10m with exactly-once."),
+  dedupe: optionalDuration.describe("Window within which a repeated idempotency key stores nothing. Default 10m with exactly-once."),
   retention: retention.optional().describe("How long messages are kept. Default with a log: 7 days, 10,000 messages per channel."),
   subscribe: access.default("authenticated").describe("Who may subscribe."),
   publish: access.default("none").describe("Who may publish from a client."),

@@ -34,6 +34,8 @@ const EXPIRY_GRACE_MS = 25_000;
 /** Most commands of one connection under way at once. */
 const MOST_PENDING = 1000;
 
+type RunnableCommand = Exclude<DecodedCommand, { readonly method: "pong" }>;
+
 /** What a connection turned out to be once `connect` was accepted. */
 export interface Identity {
   readonly user: string;
@@ -164,7 +166,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   }
 
   /** Runs one command and answers it. Never rejects. */
-  async #run(command: DecodedCommand): Promise<void> {
+  async #run(command: RunnableCommand): Promise<void> {
     if (this.#ending) return;
     const { id, method } = command;
     if (this.#pending >= MOST_PENDING || !this.#withinRate(method)) {
@@ -185,7 +187,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
     }
   }
 
-  #fail({ id, method }: DecodedCommand, error: unknown): void {
+  #fail({ id, method }: RunnableCommand, error: unknown): void {
     const refusal = error instanceof TodokuError ? error : new TodokuError(ERRORS.internal, undefined, { cause: error });
     this.observer.command(method, refusal.code);
     if (refusal.code === ERRORS.internal.code) this.observer.backboneFailed(undefined, method, refusal.cause ?? refusal);
@@ -366,7 +368,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   }
 }
 
-function channelOf(command: DecodedCommand): string {
+function channelOf(command: RunnableCommand): string {
   return "request" in command && "channel" in command.request ? command.request.channel : "";
 }
 

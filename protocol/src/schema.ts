@@ -1,0 +1,165 @@
+/** What the fields of each request must be. Fields that are not named here are ignored. */
+import { checkChannel } from "./channel.ts";
+import type { Method } from "./frames.ts";
+
+/** Returns what is wrong with a value, in words that follow the field's name. */
+type Check = (value: unknown) => string | undefined;
+
+interface Field {
+  readonly check: Check;
+  readonly required: boolean;
+}
+
+type Schema = Readonly<Record<string, Field>>;
+
+const MOST_TAGS = 16;
+const TAG_LENGTH = 256;
+const KEY_LENGTH = 128;
+const NAME_LENGTH = 128;
+const TOKEN_LENGTH = 16_384;
+
+const text =
+  (least: number, most: number): Check =>
+  (value) =>
+    typeof value === "string" && value.length >= least && value.length <= most
+      ? undefined
+      : `must be a text of ${least} to ${most} characters`;
+
+const integer =
+  (least: number, most: number): Check =>
+  (value) =>
+    Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+      ? undefined
+      : `must be an integer from ${least} to ${most}`;
+
+const flag: Check = (value) => (typeof value === "boolean" ? undefined : "must be true or false");
+const anything: Check = () => undefined;
+const offset = integer(0, Number.MAX_SAFE_INTEGER);
+const epoch = text(0, 128);
+
+const channel: Check = (value) => (typeof value === "string" ? checkChannel(value) : "must be a text");
+
+const object =
+  (schema: Schema): Check =>
+  (value) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return "must be an object";
+    return checkFields(schema, value as Record<string, unknown>, ".");
+  };
+
+const mapOf =
+  (most: number, check: Check): Check =>
+  (value) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return "must be an object";
+    const entries = Object.entries(value);
+    if (entries.length > most) return `must have at most ${most} entries`;
+    for (const [name, entry] of entries) {
+      const flaw = check(entry);
+      if (flaw !== undefined) return `has an entry ${JSON.stringify(name.slice(0, 32))} that ${flaw}`;
+    }
+    return undefined;
+  };
+
+const required = (check: Check): Field => ({ check, required: true });
+const optional = (check: Check): Field => ({ check, required: false });
+
+const position: Schema = { offset: required(offset), epoch: required(epoch) };
+const recover: Schema = { recover: optional(flag), offset: optional(offset), epoch: optional(epoch) };
+const onlyChannel: Schema = { channel: required(channel) };
+const receipt: Schema = { channel: required(channel), ...position };
+
+const start: Check = (value) =>
+  value === "new" || value === "earliest" || object(position)(value) === undefined
+    ? undefined
+    : 'must be "new", "earliest" or a position {offset, epoch}';
+
+const SCHEMAS: Readonly<Record<Method, Schema>> = {
+  connect: {
+    token: optional(text(0, TOKEN_LENGTH)),
+    data: optional(anything),
+    name: optional(text(0, NAME_LENGTH)),
+    version: optional(text(0, NAME_LENGTH)),
+    subs: optional(mapOf(1024, object(recover))),
+    todoku: optional(object({ version: required(integer(1, 1000)) })),
+  },
+  subscribe: {
+    channel: required(channel),
+    token: optional(text(0, TOKEN_LENGTH)),
+    data: optional(anything),
+    ...recover,
+    positioned: optional(flag),
+    recoverable: optional(flag),
+    join_leave: optional(flag),
+    start: optional(start),
+    durable: optional(text(1, NAME_LENGTH)),
+    ack: optional(flag),
+    in_flight: optional(integer(1, 10_000)),
+  },
+  unsubscribe: { channel: required(channel), forget: optional(flag) },
+  publish: {
+    channel: required(channel),
+    data: required(anything),
+    key: optional(text(1, KEY_LENGTH)),
+    key_age: optional(integer(0, Number.MAX_SAFE_INTEGER)),
+    tags: optional(mapOf(MOST_TAGS, text(0, TAG_LENGTH))),
+  },
+  history: {
+    channel: required(channel),
+    limit: optional(integer(-1, Number.MAX_SAFE_INTEGER)),
+    since: optional(object({ offset: optional(offset), epoch: optional(epoch) })),
+    reverse: optional(flag),
+  },
+  presence: onlyChannel,
+  presence_stats: onlyChannel,
+  rpc: { method: optional(text(0, NAME_LENGTH)), data: optional(anything) },
+  refresh: { token: required(text(1, TOKEN_LENGTH)) },
+  sub_refresh: { channel: required(channel), token: required(text(1, TOKEN_LENGTH)) },
+  send: { data: required(anything) },
+  ack: receipt,
+  nack: receipt,
+};
+
+/** Requests that may come without an id: nobody waits for their reply. */
+const WITHOUT_ID: ReadonlySet<Method> = new Set(["send", "ack", "nack"]);
+
+export function isMethod(name: string): name is Method {
+  return Object.hasOwn(SCHEMAS, name);
+}
+
+export function needsId(method: Method): boolean {
+  return !WITHOUT_ID.has(method);
+}
+
+/** What is wrong with a request, beginning with the field's name; undefined for a sound one. */
+export function checkRequest(method: Method, request: Readonly<Record<string, unknown>>): string | undefined {
+  return checkFields(SCHEMAS[method], request, "");
+}
+
+function checkFields(schema: Schema, value: Readonly<Record<string, unknown>>, prefix: string): string | undefined {
+  for (const [name, field] of Object.entries(schema)) {
+    const present = Object.hasOwn(value, name);
+    if (!present && field.required) return `${prefix}${name} is missing`;
+    if (!present || value[name] === null || value[name] === undefined) {
+      if (field.required && field.check !== anything) return `${prefix}${name} is missing`;
+      continue;
+    }
+    const flaw = field.check(value[name]);
+    if (flaw !== undefined) return `${prefix}${name} ${flaw}`;
+  }
+  return undefined;
+}
+
+/** Whether arrays and objects are nested deeper than `depth`. Iterative, so that no input overflows the stack. */
+export function tooDeep(value: unknown, depth: number): boolean {
+  if (depth === Number.POSITIVE_INFINITY) return false;
+  let level: unknown[] = [value];
+  for (let nested = 0; level.length > 0; nested++) {
+    const next: unknown[] = [];
+    for (const one of level) {
+      if (typeof one !== "object" || one === null) continue;
+      if (nested >= depth) return true;
+      for (const inner of Array.isArray(one) ? one : Object.values(one)) next.push(inner);
+    }
+    level = next;
+  }
+  return false;
+}
