@@ -1,0 +1,312 @@
+/**
+ * The in-process backbone and the reference model that the others are compared with.
+ *
+ * Connection: none. A `MemoryStore` may be handed to several backbones of one process, which then see the same messages.
+ *
+ * Delivery semantics: bus, log and cursors in one event loop, so every subscriber sees a channel's messages in the order
+ * of the log. Nothing survives the process: each store has its own epoch.
+ *
+ * Capabilities: at-most-once, with history and resume while the process lives; deduplication within any window.
+ *
+ * Limits: what fits into memory. Beyond `bytes`, the channels that were written longest ago are emptied first.
+ */
+import {
+  BackboneError,
+  type AppendOptions,
+  type Appended,
+  type Backbone,
+  type Bus,
+  type Capabilities,
+  type ClaimedCursor,
+  type Cursor,
+  type CursorKey,
+  type CursorOutcome,
+  type Cursors,
+  type CursorWrite,
+  type Frame,
+  type FrameListener,
+  type Head,
+  type Log,
+  type Message,
+  type Range,
+  type ReadOptions,
+  type Retention,
+  type StoredMessage,
+} from "./contract.ts";
+import type { Clock } from "../clock.ts";
+
+export interface MemorySettings {
+  /** Most bytes of `data` in all channels together. Default 256 MiB. */
+  readonly bytes?: number;
+}
+
+export const MEMORY_CAPABILITIES: Capabilities = Object.freeze({
+  delivery: "at-most-once",
+  durable: false,
+  shared: false,
+  announces: true,
+  ordering: "channel",
+  dedupeWindowMs: Number.MAX_SAFE_INTEGER,
+  messageBytes: 64 * 1024 * 1024,
+  retention: ["ageMs", "messages", "bytes"],
+} satisfies Capabilities);
+
+const DEFAULT_BYTES = 256 * 1024 * 1024;
+
+interface Kept extends StoredMessage {
+  readonly bytes: number;
+}
+
+interface Channel {
+  messages: Kept[];
+  bytes: number;
+  head: number;
+  trimmed: number;
+  retention: Retention;
+  /** Idempotency key → where it was stored and until when that is remembered; in the order of time. */
+  readonly keys: Map<string, { readonly offset: number; readonly until: number }>;
+}
+
+interface HeldCursor {
+  fence: number;
+  cursor?: Cursor;
+}
+
+/** What instances of one process share. */
+export class MemoryStore {
+  readonly epoch: string;
+  /** In the order of their last append. */
+  readonly channels: Map<string, Channel> = new Map();
+  readonly listeners: Map<string, Set<FrameListener>> = new Map();
+  readonly cursors: Map<string, HeldCursor> = new Map();
+  bytes = 0;
+
+  constructor(clock: Clock) {
+    this.epoch = clock.uuid().slice(0, 8);
+  }
+}
+
+export class MemoryBackbone implements Backbone {
+  readonly type = "memory";
+  readonly capabilities: Capabilities = MEMORY_CAPABILITIES;
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly cursors: Cursors;
+  readonly #store: MemoryStore;
+  readonly #clock: Clock;
+  readonly #mostBytes: number;
+  readonly #own = new Set<() => void>();
+  #open = false;
+
+  constructor(settings: MemorySettings, clock: Clock, store: MemoryStore = new MemoryStore(clock)) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#mostBytes = settings.bytes ?? DEFAULT_BYTES;
+    this.bus = {
+      publish: async (channel, frame) => this.#emit(channel, frame),
+      subscribe: async (channel, listener) => this.#subscribe(channel, listener),
+    };
+    this.log = {
+      append: async (channel, message, options) => this.#append(channel, message, options),
+      read: async (channel, options) => this.#read(channel, options),
+      heads: async (channels) => channels.map((channel) => this.#head(channel)),
+      remove: async (channel) => this.#remove(channel),
+    };
+    this.cursors = {
+      claim: async (key) => this.#claim(key),
+      write: async (writes) => writes.map((write) => this.#write(write)),
+      forget: async (key) => this.#forget(key),
+    };
+  }
+
+  async open(): Promise<void> {
+    this.#open = true;
+  }
+
+  async close(): Promise<void> {
+    this.#open = false;
+    for (const detach of this.#own) detach();
+  }
+
+  async check(): Promise<void> {
+    this.#mustBeOpen();
+  }
+
+  #mustBeOpen(): void {
+    if (!this.#open) throw new BackboneError("unavailable", "[memory] the backbone is closed");
+  }
+
+  // ── bus ────────────────────────────────────────────────────────────────────
+
+  #emit(channel: string, frame: Frame): void {
+    this.#mustBeOpen();
+    for (const listener of this.#store.listeners.get(channel) ?? []) listener(frame);
+  }
+
+  #subscribe(channel: string, listener: FrameListener): () => Promise<void> {
+    this.#mustBeOpen();
+    const { listeners } = this.#store;
+    // One listener may be subscribed twice: each subscription is a function of its own.
+    const own: FrameListener = (frame) => listener(frame);
+    const ofChannel = listeners.get(channel) ?? new Set();
+    listeners.set(channel, ofChannel.add(own));
+    const detach = (): void => {
+      this.#own.delete(detach);
+      ofChannel.delete(own);
+      if (ofChannel.size === 0 && listeners.get(channel) === ofChannel) listeners.delete(channel);
+    };
+    this.#own.add(detach);
+    return async () => detach();
+  }
+
+  // ── log ────────────────────────────────────────────────────────────────────
+
+  #append(name: string, message: Message, { retention, dedupe }: AppendOptions): Appended {
+    this.#mustBeOpen();
+    const { epoch, channels } = this.#store;
+    const now = this.#clock.now();
+    const channel = this.#channel(name);
+    if (dedupe) {
+      forgetKeys(channel, now);
+      const known = channel.keys.get(dedupe.key);
+      if (known && known.until > now) return { epoch, offset: known.offset, duplicate: true };
+    }
+    const prev = channel.head;
+    const offset = prev + 1;
+    const bytes = Buffer.byteLength(message.data);
+    channel.messages.push({ ...message, offset, bytes });
+    channel.bytes += bytes;
+    channel.head = offset;
+    channel.retention = retention;
+    this.#store.bytes += bytes;
+    channels.delete(name);
+    channels.set(name, channel);
+    if (dedupe) channel.keys.set(dedupe.key, { offset, until: now + dedupe.windowMs });
+    this.#trim(channel, now);
+    this.#evict(channel);
+    this.#emit(name, { kind: "message", message, position: { epoch, offset }, prev });
+    return { epoch, offset, duplicate: false };
+  }
+
+  #read(name: string, { after, limit, maxBytes = Number.POSITIVE_INFINITY, reverse = false }: ReadOptions): Range {
+    this.#mustBeOpen();
+    const channel = this.#store.channels.get(name);
+    if (!channel) return { epoch: this.#store.epoch, messages: [], head: 0, trimmed: 0 };
+    this.#trim(channel, this.#clock.now());
+    const { messages, head, trimmed } = channel;
+    const from = after ?? (reverse ? head + 1 : 0);
+    // Offsets are contiguous here, so that a place in the ring follows from an offset.
+    const first = head - messages.length + 1;
+    const found: StoredMessage[] = [];
+    let bytes = 0;
+    const step = reverse ? -1 : 1;
+    const begin = reverse ? Math.min(from - 1, head) : Math.max(from + 1, first);
+    for (let at = begin - first; found.length < limit && bytes < maxBytes; at += step) {
+      const kept = messages[at];
+      if (!kept) break;
+      const { bytes: size, ...message } = kept;
+      found.push(message);
+      bytes += size;
+    }
+    return { epoch: this.#store.epoch, messages: found, head, trimmed };
+  }
+
+  #head(name: string): Head {
+    this.#mustBeOpen();
+    const { head = 0, trimmed = 0 } = this.#store.channels.get(name) ?? {};
+    return { epoch: this.#store.epoch, offset: head, trimmed };
+  }
+
+  #remove(name: string): void {
+    this.#mustBeOpen();
+    const channel = this.#store.channels.get(name);
+    if (channel) this.#drop(channel, channel.messages.length);
+  }
+
+  #channel(name: string): Channel {
+    return (
+      this.#store.channels.get(name) ?? {
+        messages: [],
+        bytes: 0,
+        head: 0,
+        trimmed: 0,
+        retention: {},
+        keys: new Map(),
+      }
+    );
+  }
+
+  #trim(channel: Channel, now: number): void {
+    const { ageMs, messages = Number.POSITIVE_INFINITY, bytes = Number.POSITIVE_INFINITY } = channel.retention;
+    let count = 0;
+    let left = channel.bytes;
+    for (const kept of channel.messages) {
+      const tooMany = channel.messages.length - count > messages || left > bytes;
+      const tooOld = ageMs !== undefined && now - kept.time > ageMs;
+      if (!tooMany && !tooOld) break;
+      left -= kept.bytes;
+      count++;
+    }
+    if (count > 0) this.#drop(channel, count);
+  }
+
+  /** Removes the oldest messages. */
+  #drop(channel: Channel, count: number): void {
+    const dropped = channel.messages.splice(0, count);
+    const bytes = dropped.reduce((sum, kept) => sum + kept.bytes, 0);
+    channel.bytes -= bytes;
+    this.#store.bytes -= bytes;
+    channel.trimmed = dropped.at(-1)?.offset ?? channel.trimmed;
+  }
+
+  /** Keeps all channels together below the cap: the head of an emptied channel stays, so its offsets never repeat. */
+  #evict(written: Channel): void {
+    if (this.#store.bytes <= this.#mostBytes) return;
+    for (const channel of this.#store.channels.values()) {
+      if (channel !== written) this.#drop(channel, channel.messages.length);
+      if (this.#store.bytes <= this.#mostBytes) return;
+    }
+    while (this.#store.bytes > this.#mostBytes && written.messages.length > 1) this.#drop(written, 1);
+  }
+
+  // ── cursors ────────────────────────────────────────────────────────────────
+
+  #claim(key: CursorKey): ClaimedCursor {
+    this.#mustBeOpen();
+    const held = this.#held(key);
+    held.fence++;
+    return { fence: held.fence, ...(held.cursor && { cursor: held.cursor }) };
+  }
+
+  #write({ key, fence, cursor }: CursorWrite): CursorOutcome {
+    this.#mustBeOpen();
+    const held = this.#held(key);
+    if (fence !== held.fence) return "fenced";
+    if (!movesBack(held.cursor, cursor)) held.cursor = cursor;
+    return "stored";
+  }
+
+  #forget(key: CursorKey): void {
+    this.#mustBeOpen();
+    delete this.#held(key).cursor;
+  }
+
+  #held({ channel, user, name }: CursorKey): HeldCursor {
+    const id = JSON.stringify([channel, user, name]);
+    const held = this.#store.cursors.get(id) ?? { fence: 0 };
+    this.#store.cursors.set(id, held);
+    return held;
+  }
+}
+
+/** Within an epoch a cursor only moves forward. */
+export function movesBack(stored: Cursor | undefined, next: Cursor): boolean {
+  return stored?.position.epoch === next.position.epoch && next.position.offset < stored.position.offset;
+}
+
+function forgetKeys({ keys }: Channel, now: number): void {
+  for (const [key, { until }] of keys) {
+    if (until > now) return;
+    keys.delete(key);
+  }
+}
