@@ -34,6 +34,8 @@ import {
   type StoredMessage,
 } from "./contract.ts";
 import type { Clock } from "../clock.ts";
+import { movesBack } from "./cursor-order.ts";
+import { LocalBus } from "./local-bus.ts";
 
 export interface MemorySettings {
   /** Most bytes of `data` in all channels together. Default 256 MiB. */
@@ -77,7 +79,7 @@ export class MemoryStore {
   readonly epoch: string;
   /** In the order of their last append. */
   readonly channels: Map<string, Channel> = new Map();
-  readonly listeners: Map<string, Set<FrameListener>> = new Map();
+  readonly bus: LocalBus = new LocalBus();
   readonly cursors: Map<string, HeldCursor> = new Map();
   bytes = 0;
 
@@ -95,7 +97,7 @@ export class MemoryBackbone implements Backbone {
   readonly #store: MemoryStore;
   readonly #clock: Clock;
   readonly #mostBytes: number;
-  readonly #own = new Set<() => void>();
+  readonly #own = new Set<() => Promise<void>>();
   #open = false;
 
   constructor(settings: MemorySettings, clock: Clock, store: MemoryStore = new MemoryStore(clock)) {
@@ -114,7 +116,10 @@ export class MemoryBackbone implements Backbone {
     };
     this.cursors = {
       claim: async (key) => this.#claim(key),
-      write: async (writes) => writes.map((write) => this.#write(write)),
+      write: async (writes) => {
+        this.#mustBeOpen();
+        return writes.map((write) => this.#write(write));
+      },
       forget: async (key) => this.#forget(key),
     };
   }
@@ -125,7 +130,7 @@ export class MemoryBackbone implements Backbone {
 
   async close(): Promise<void> {
     this.#open = false;
-    for (const detach of this.#own) detach();
+    for (const detach of this.#own) await detach();
   }
 
   async check(): Promise<void> {
@@ -140,23 +145,18 @@ export class MemoryBackbone implements Backbone {
 
   #emit(channel: string, frame: Frame): void {
     this.#mustBeOpen();
-    for (const listener of this.#store.listeners.get(channel) ?? []) listener(frame);
+    this.#store.bus.emit(channel, frame);
   }
 
   #subscribe(channel: string, listener: FrameListener): () => Promise<void> {
     this.#mustBeOpen();
-    const { listeners } = this.#store;
-    // One listener may be subscribed twice: each subscription is a function of its own.
-    const own: FrameListener = (frame) => listener(frame);
-    const ofChannel = listeners.get(channel) ?? new Set();
-    listeners.set(channel, ofChannel.add(own));
-    const detach = (): void => {
+    const stop = this.#store.bus.add(channel, listener);
+    const detach = (): Promise<void> => {
       this.#own.delete(detach);
-      ofChannel.delete(own);
-      if (ofChannel.size === 0 && listeners.get(channel) === ofChannel) listeners.delete(channel);
+      return stop();
     };
     this.#own.add(detach);
-    return async () => detach();
+    return detach;
   }
 
   // ── log ────────────────────────────────────────────────────────────────────
@@ -241,7 +241,8 @@ export class MemoryBackbone implements Backbone {
     let count = 0;
     let left = channel.bytes;
     for (const kept of channel.messages) {
-      const tooMany = channel.messages.length - count > messages || left > bytes;
+      const newest = count === channel.messages.length - 1;
+      const tooMany = !newest && (channel.messages.length - count > messages || left > bytes);
       const tooOld = ageMs !== undefined && now - kept.time > ageMs;
       if (!tooMany && !tooOld) break;
       left -= kept.bytes;
@@ -297,11 +298,6 @@ export class MemoryBackbone implements Backbone {
     this.#store.cursors.set(id, held);
     return held;
   }
-}
-
-/** Within an epoch a cursor only moves forward. */
-export function movesBack(stored: Cursor | undefined, next: Cursor): boolean {
-  return stored?.position.epoch === next.position.epoch && next.position.offset < stored.position.offset;
 }
 
 function forgetKeys({ keys }: Channel, now: number): void {

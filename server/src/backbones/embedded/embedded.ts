@@ -1,0 +1,171 @@
+/**
+ * The durable log in the gateway's own process, and the default.
+ *
+ * Connection: a folder, owned by one process at a time. LMDB maps its file into memory; a crash of the process or of the
+ * machine leaves the last committed transaction.
+ *
+ * Delivery semantics: the appends, cursor moves and removals of one turn of the event loop are one transaction, with
+ * their idempotency keys, and are answered and announced on the bus only after it is on disk. So nobody ever sees a
+ * message that a power loss could take back. The epoch is made with the store and stays with it.
+ *
+ * Capabilities: exactly-once within a deduplication window of up to 30 days; retention by age, count and bytes.
+ *
+ * Limits: one process. Committing blocks the event loop for as long as the disk takes to flush, once per turn however
+ * many messages there are. A full disk refuses what is to be written; reading goes on.
+ */
+import type { Clock } from "../../clock.ts";
+import {
+  BackboneError,
+  type AppendOptions,
+  type Appended,
+  type Backbone,
+  type Bus,
+  type Capabilities,
+  type ClaimedCursor,
+  type CursorKey,
+  type CursorOutcome,
+  type Cursors,
+  type CursorWrite,
+  type Frame,
+  type FrameListener,
+  type Log,
+  type Message,
+  type Range,
+  type ReadOptions,
+} from "../contract.ts";
+import { LocalBus } from "../local-bus.ts";
+import { EMBEDDED_CAPABILITIES } from "./capabilities.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { ownFolder } from "./owner.ts";
+import { Store } from "./store.ts";
+import { appendRow, claimCursor, forgetCursor, readRange, removeMessages, writeCursor } from "./rows.ts";
+import { sweep } from "./retention.ts";
+
+export interface EmbeddedSettings {
+  /** The data folder; made if it is missing. */
+  readonly path: string;
+  /** Largest size on disk in bytes. Default: LMDB's, which grows as needed. */
+  readonly mapSize?: number;
+}
+
+const SWEEP_MS = 1000;
+
+export class EmbeddedBackbone implements Backbone {
+  readonly type = "embedded";
+  readonly capabilities: Capabilities = EMBEDDED_CAPABILITIES;
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly cursors: Cursors;
+  readonly #name: string;
+  readonly #settings: EmbeddedSettings;
+  readonly #clock: Clock;
+  readonly #listeners = new LocalBus();
+  #opened: { readonly store: Store; readonly commits: GroupCommit } | undefined;
+  #giveBack: (() => Promise<void>) | undefined;
+  #cancelSweep: (() => void) | undefined;
+
+  constructor(name: string, settings: EmbeddedSettings, clock: Clock) {
+    this.#name = name;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.bus = {
+      publish: async (channel, frame) => this.#publish(channel, frame),
+      subscribe: async (channel, listener) => this.#subscribe(channel, listener),
+    };
+    this.log = {
+      append: (channel, message, options) => this.#append(channel, message, options),
+      read: async (channel, options) => this.#read(channel, options),
+      heads: async (channels) => {
+        const { store } = this.#open();
+        return channels.map((channel) => {
+          const { head = 0, trimmed = 0 } = store.channels.get(channel) ?? {};
+          return { epoch: store.epoch, offset: head, trimmed };
+        });
+      },
+      remove: (channel) => this.#write((store) => removeMessages(store, channel)),
+    };
+    this.cursors = {
+      claim: (key: CursorKey): Promise<ClaimedCursor> => this.#write((store) => claimCursor(store, key)),
+      write: async (writes: readonly CursorWrite[]): Promise<CursorOutcome[]> =>
+        this.#write((store) => writes.map((write) => writeCursor(store, write))),
+      forget: (key: CursorKey) => this.#write((store) => forgetCursor(store, key)),
+    };
+  }
+
+  async open(): Promise<void> {
+    const { path, mapSize } = this.#settings;
+    this.#giveBack = await ownFolder(this.#name, path);
+    try {
+      const store = new Store(this.#name, path, mapSize, () => this.#clock.uuid().slice(0, 8));
+      this.#opened = { store, commits: new GroupCommit(store.root, this.#clock, this.#name) };
+    } catch (error) {
+      await this.#giveBack();
+      throw error;
+    }
+    this.#sweepLater();
+  }
+
+  async close(): Promise<void> {
+    const opened = this.#opened;
+    if (!opened) return;
+    this.#cancelSweep?.();
+    opened.commits.flush();
+    this.#opened = undefined;
+    this.#listeners.clear();
+    await opened.store.root.close();
+    await this.#giveBack?.();
+  }
+
+  async check(): Promise<void> {
+    this.#open();
+  }
+
+  #open(): { readonly store: Store; readonly commits: GroupCommit } {
+    if (!this.#opened) throw new BackboneError("unavailable", `[${this.#name}] the backbone is closed`);
+    return this.#opened;
+  }
+
+  async #write<T>(work: (store: Store) => T): Promise<T> {
+    const { store, commits } = this.#open();
+    return commits.run(() => work(store));
+  }
+
+  #publish(channel: string, frame: Frame): void {
+    this.#open();
+    this.#listeners.emit(channel, frame);
+  }
+
+  #subscribe(channel: string, listener: FrameListener): () => Promise<void> {
+    this.#open();
+    return this.#listeners.add(channel, listener);
+  }
+
+  async #append(channel: string, message: Message, options: AppendOptions): Promise<Appended> {
+    const { store, commits } = this.#open();
+    const now = this.#clock.now();
+    const { epoch, offset, duplicate } = await commits.run(
+      () => appendRow(store, channel, message, options, now),
+      // Announced in the order of the log, before anything else runs.
+      ({ prev, ...stored }) => {
+        if (stored.duplicate) return;
+        const position = { epoch: stored.epoch, offset: stored.offset };
+        this.#listeners.emit(channel, { kind: "message", message, position, prev });
+      },
+    );
+    return { epoch, offset, duplicate };
+  }
+
+  #read(channel: string, options: ReadOptions): Range {
+    return readRange(this.#open().store, channel, options);
+  }
+
+  /** Looks for what has grown too old, a bounded amount each time. */
+  #sweepLater(): void {
+    this.#cancelSweep = this.#clock.after(SWEEP_MS, () => {
+      const now = this.#clock.now();
+      // A full disk must not end the sweep: it is what makes room.
+      this.#write((store) => sweep(store, now)).catch(() => {});
+      this.#sweepLater();
+    });
+  }
+}

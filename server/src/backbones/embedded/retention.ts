@@ -1,0 +1,77 @@
+/** What is removed when: by count and bytes with each append, by age in a sweep that never scans everything. */
+import type { ChannelRow, MessageRow, Store } from "./store.ts";
+
+/** Removed at most per sweep, so that a turn stays short. */
+const SWEEP_MESSAGES = 2000;
+const SWEEP_KEYS = 5000;
+
+/** Removes what is beyond the count and the bytes of the channel's retention. Changes `row`, stores nothing of it. */
+export function trim(store: Store, channel: string, row: ChannelRow): void {
+  const { messages = Number.POSITIVE_INFINITY, bytes = Number.POSITIVE_INFINITY } = row.retention;
+  // The newest message stays whatever its size.
+  while (row.count > 1 && (row.count > messages || row.bytes > bytes)) {
+    if (!removeOldest(store, channel, row)) return;
+  }
+}
+
+/** Notes when the channel's oldest message reaches its age, unless that is noted already. Changes `row`. */
+export function schedule(store: Store, channel: string, row: ChannelRow, oldestTime: number): void {
+  const { ageMs } = row.retention;
+  if (ageMs === undefined || row.due !== 0) return;
+  row.due = oldestTime + ageMs;
+  store.dues.putSync([row.due, channel], true);
+}
+
+/** Removes messages that are too old and keys whose window is over, a bounded number of each. */
+export function sweep(store: Store, now: number): void {
+  for (const key of [...store.expiries.getKeys({ end: [now, "", ""], limit: SWEEP_KEYS })]) {
+    const [until, channel, name] = key;
+    store.expiries.removeSync(key);
+    // A key that was stored again since has a later end.
+    if (store.keys.get([channel, name])?.until === until) store.keys.removeSync([channel, name]);
+  }
+  let left = SWEEP_MESSAGES;
+  for (const key of [...store.dues.getKeys({ end: [now, ""], limit: SWEEP_MESSAGES })]) {
+    if (left <= 0) return;
+    left -= sweepChannel(store, key, now, left);
+  }
+}
+
+function sweepChannel(store: Store, due: [number, string], now: number, most: number): number {
+  const [, channel] = due;
+  store.dues.removeSync(due);
+  const row = store.channels.get(channel);
+  if (!row) return 1;
+  const { ageMs = Number.POSITIVE_INFINITY } = row.retention;
+  let removed = 0;
+  row.due = 0;
+  for (;;) {
+    const oldest = oldestOf(store, channel, row);
+    if (!oldest) break;
+    if (now - oldest.value[1] <= ageMs || removed >= most) {
+      schedule(store, channel, row, oldest.value[1]);
+      break;
+    }
+    removeOldest(store, channel, row);
+    removed++;
+  }
+  store.channels.putSync(channel, row);
+  return Math.max(1, removed);
+}
+
+function removeOldest(store: Store, channel: string, row: ChannelRow): boolean {
+  const oldest = oldestOf(store, channel, row);
+  if (!oldest) return false;
+  store.messages.removeSync(oldest.key);
+  row.trimmed = oldest.key[1];
+  row.count--;
+  row.bytes -= Buffer.byteLength(oldest.value[2]);
+  return true;
+}
+
+function oldestOf(store: Store, channel: string, { trimmed }: ChannelRow): { key: [string, number]; value: MessageRow } | undefined {
+  // Offsets are contiguous, so the oldest message follows what was trimmed.
+  const key: [string, number] = [channel, trimmed + 1];
+  const value = store.messages.get(key);
+  return value && { key, value };
+}

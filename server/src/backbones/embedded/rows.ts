@@ -1,0 +1,116 @@
+/** What each operation of the contract does to the rows. Everything that writes runs inside a transaction. */
+import { createHash } from "node:crypto";
+import type {
+  AppendOptions,
+  Appended,
+  ClaimedCursor,
+  CursorKey,
+  CursorOutcome,
+  CursorWrite,
+  Message,
+  Range,
+  ReadOptions,
+  StoredMessage,
+} from "../contract.ts";
+import { movesBack } from "../cursor-order.ts";
+import { schedule, trim } from "./retention.ts";
+import type { ChannelRow, MessageRow, Store } from "./store.ts";
+
+/** Longer keys are replaced by their hash: LMDB's keys have at most 1,978 bytes. */
+const LONGEST_NAME = 1000;
+
+export function appendRow(
+  store: Store,
+  channel: string,
+  message: Message,
+  { retention, dedupe }: AppendOptions,
+  now: number,
+): Appended & { readonly prev: number } {
+  const { epoch } = store;
+  const row = channelRow(store, channel);
+  const prev = row.head;
+  if (dedupe) {
+    const known = store.keys.get([channel, dedupe.key]);
+    if (known && known.until > now) return { epoch, offset: known.offset, duplicate: true, prev };
+    const until = now + dedupe.windowMs;
+    store.keys.putSync([channel, dedupe.key], { offset: prev + 1, until });
+    store.expiries.putSync([until, channel, dedupe.key], true);
+  }
+  row.head++;
+  row.count++;
+  row.bytes += Buffer.byteLength(message.data);
+  row.retention = retention;
+  store.messages.putSync([channel, row.head], toRow(message));
+  trim(store, channel, row);
+  schedule(store, channel, row, message.time);
+  store.channels.putSync(channel, row);
+  return { epoch, offset: row.head, duplicate: false, prev };
+}
+
+export function readRange(
+  store: Store,
+  channel: string,
+  { after, limit, maxBytes = Number.POSITIVE_INFINITY, reverse = false }: ReadOptions,
+): Range {
+  const { head = 0, trimmed = 0 } = store.channels.get(channel) ?? {};
+  const forward = { start: [channel, Math.max(after ?? 0, trimmed) + 1], end: [channel, head + 1] };
+  const backward = { start: [channel, Math.min(after ?? head + 1, head + 1) - 1], end: [channel, trimmed], reverse };
+  const range = (reverse ? backward : forward) as { start: [string, number]; end: [string, number] };
+  const messages: StoredMessage[] = [];
+  let bytes = 0;
+  for (const { key, value } of store.messages.getRange({ ...range, limit })) {
+    messages.push(fromRow(value, key[1]));
+    bytes += Buffer.byteLength(value[2]);
+    if (bytes >= maxBytes) break;
+  }
+  return { epoch: store.epoch, messages, head, trimmed };
+}
+
+export function removeMessages(store: Store, channel: string): void {
+  const row = store.channels.get(channel);
+  if (!row) return;
+  const range = { start: [channel, row.trimmed + 1] as [string, number], end: [channel, row.head + 1] as [string, number] };
+  for (const key of [...store.messages.getKeys(range)]) {
+    store.messages.removeSync(key);
+  }
+  store.channels.putSync(channel, { ...row, trimmed: row.head, count: 0, bytes: 0 });
+}
+
+export function claimCursor(store: Store, key: CursorKey): ClaimedCursor {
+  const id = cursorId(key);
+  const { fence, cursor } = store.cursors.get(id) ?? { fence: 0 };
+  store.cursors.putSync(id, { fence: fence + 1, ...(cursor && { cursor }) });
+  return { fence: fence + 1, ...(cursor && { cursor }) };
+}
+
+export function writeCursor(store: Store, { key, fence, cursor }: CursorWrite): CursorOutcome {
+  const id = cursorId(key);
+  const held = store.cursors.get(id);
+  if (held?.fence !== fence) return "fenced";
+  if (!movesBack(held.cursor, cursor)) store.cursors.putSync(id, { fence, cursor });
+  return "stored";
+}
+
+export function forgetCursor(store: Store, key: CursorKey): void {
+  const id = cursorId(key);
+  const held = store.cursors.get(id);
+  if (held) store.cursors.putSync(id, { fence: held.fence });
+}
+
+function channelRow(store: Store, channel: string): ChannelRow {
+  return store.channels.get(channel) ?? { head: 0, trimmed: 0, count: 0, bytes: 0, retention: {}, due: 0 };
+}
+
+function cursorId({ channel, user, name }: CursorKey): string {
+  const id = JSON.stringify([channel, user, name]);
+  return id.length < LONGEST_NAME ? id : createHash("sha256").update(id).digest("hex");
+}
+
+function toRow({ id, time, data, info, tags }: Message): MessageRow {
+  if (tags) return [id, time, data, info, tags];
+  return info ? [id, time, data, info] : [id, time, data];
+}
+
+function fromRow([id, time, data, info, tags]: MessageRow, offset: number): StoredMessage {
+  return { id, time, data, offset, ...(info && { info }), ...(tags && { tags }) };
+}

@@ -1,0 +1,135 @@
+/** The tables of the embedded log in one LMDB environment, and what their rows hold. */
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
+import path from "node:path";
+import { open, type Database, type RootDatabase } from "lmdb";
+import { BackboneError, type Cursor, type Message, type Retention } from "../contract.ts";
+
+/** `[id, time, data, info?, tags?]`; compact, and the same in every version of format 1. */
+export type MessageRow = [string, number, string, Message["info"]?, Message["tags"]?];
+
+export interface ChannelRow {
+  head: number;
+  trimmed: number;
+  count: number;
+  /** Of `data`. */
+  bytes: number;
+  retention: Retention;
+  /** When the sweep looks at the channel next, in ms since 1970; 0: never. */
+  due: number;
+}
+
+export interface KeyRow {
+  offset: number;
+  until: number;
+}
+
+export interface CursorRow {
+  fence: number;
+  cursor?: Cursor;
+}
+
+interface AboutRow {
+  format: number;
+  epoch: string;
+}
+
+const FORMAT = 1;
+
+export class Store {
+  readonly root: RootDatabase<AboutRow, string>;
+  /** `[channel, offset]`. */
+  readonly messages: Database<MessageRow, [string, number]>;
+  readonly channels: Database<ChannelRow, string>;
+  /** `[channel, key]`. */
+  readonly keys: Database<KeyRow, [string, string]>;
+  /** `[until, channel, key]`: the keys in the order in which they are forgotten. */
+  readonly expiries: Database<true, [number, string, string]>;
+  /** `[due, channel]`: the channels in the order in which their oldest message reaches its age. */
+  readonly dues: Database<true, [number, string]>;
+  readonly cursors: Database<CursorRow, string>;
+  readonly epoch: string;
+
+  /** @throws BackboneError `invalid` for a folder that is no store of this format, or a damaged one. */
+  constructor(name: string, folder: string, mapSize: number | undefined, newEpoch: () => string) {
+    const file = path.join(folder, "log.mdb");
+    checkWhole(name, file);
+    try {
+      this.root = open<AboutRow, string>({
+        path: file,
+        maxDbs: 8,
+        overlappingSync: false,
+        ...(mapSize !== undefined && { mapSize }),
+      });
+      this.messages = this.root.openDB({ name: "messages" });
+      this.channels = this.root.openDB({ name: "channels" });
+      this.keys = this.root.openDB({ name: "keys" });
+      this.expiries = this.root.openDB({ name: "expiries" });
+      this.dues = this.root.openDB({ name: "dues" });
+      this.cursors = this.root.openDB({ name: "cursors" });
+      const about = this.root.openDB<AboutRow, string>({ name: "about" });
+      const known = about.get("about");
+      if (known && known.format !== FORMAT) {
+        throw new BackboneError("invalid", `[${name}] ${file} has format ${known.format}, this version reads ${FORMAT}`);
+      }
+      this.epoch = known?.epoch ?? newEpoch();
+      if (!known) about.putSync("about", { format: FORMAT, epoch: this.epoch });
+    } catch (error) {
+      if (error instanceof BackboneError) throw error;
+      throw damaged(name, file, error);
+    }
+  }
+}
+
+function damaged(name: string, file: string, cause: unknown): BackboneError {
+  return new BackboneError(
+    "invalid",
+    `[${name}] ${file} cannot be read as a log (${cause instanceof Error ? cause.message : String(cause)}). ` +
+      `Restore it from a backup, or move it away to begin with an empty log: what it kept is then lost`,
+    { cause },
+  );
+}
+
+const META_BYTES = 160;
+const NO_PAGE = 0xffff_ffff_ffff_ffffn;
+
+/**
+ * LMDB maps the file into memory; reading past the end of a shortened file would end the process with SIGBUS. So its two
+ * meta pages are asked first where the roots of the newest transaction lie.
+ *
+ * Layout (64 bit): MDB_page and MDB_meta in libraries/liblmdb/mdb.c of LMDB.
+ */
+function checkWhole(name: string, file: string): void {
+  if (!existsSync(file)) return;
+  const { size } = statSync(file);
+  if (size === 0) return;
+  const [first, second] = readMetas(file);
+  if (!first || !second) throw damaged(name, file, new Error("it does not begin like one"));
+  const newest = second.transaction > first.transaction ? second : first;
+  const end = newest.roots.reduce((most, root) => (root === NO_PAGE || root < most ? most : root), 0n);
+  const needed = (end + 1n) * BigInt(newest.pageBytes);
+  if (BigInt(size) < needed) throw damaged(name, file, new Error(`it has ${size} bytes and should have ${needed} or more`));
+}
+
+interface Meta {
+  readonly pageBytes: number;
+  readonly roots: readonly bigint[];
+  readonly transaction: bigint;
+}
+
+function readMetas(file: string): [Meta | undefined, Meta | undefined] {
+  const handle = openSync(file, "r");
+  try {
+    const first = readMeta(handle, 0);
+    return [first, first && readMeta(handle, first.pageBytes)];
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function readMeta(handle: number, at: number): Meta | undefined {
+  const page = Buffer.alloc(META_BYTES);
+  if (readSync(handle, page, 0, META_BYTES, at) < META_BYTES || page.readUInt32LE(24) !== 0xbeefc0de) return undefined;
+  const pageBytes = page.readUInt32LE(48);
+  if (pageBytes < 512 || pageBytes > 65_536) return undefined;
+  return { pageBytes, roots: [page.readBigUInt64LE(88), page.readBigUInt64LE(136)], transaction: page.readBigUInt64LE(152) };
+}
