@@ -1,0 +1,40 @@
+/** Whether the process lives, and whether it can do its work. */
+import type { ServerResponse } from "node:http";
+import type { Backbone } from "../backbones/contract.ts";
+import type { Clock } from "../clock.ts";
+
+const CHECK_MS = 3000;
+
+export class Health {
+  readonly #backbones: ReadonlyMap<string, Pick<Backbone, "check">>;
+  readonly #clock: Clock;
+  #draining = false;
+
+  constructor(backbones: ReadonlyMap<string, Pick<Backbone, "check">>, clock: Clock) {
+    this.#backbones = backbones;
+    this.#clock = clock;
+  }
+
+  /** Not ready from now on: load balancers send clients elsewhere. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** 200 or 503 with `{status, backbones}`; `live` is 200 as long as the process answers. */
+  async answer(response: ServerResponse, probe: "live" | "ready"): Promise<void> {
+    const checks = probe === "live" ? [] : await Promise.all([...this.#backbones].map((entry) => this.#check(entry)));
+    const ok = probe === "live" || (!this.#draining && checks.every(([, state]) => state === "ok"));
+    const status = this.#draining ? "draining" : ok ? "ok" : "unavailable";
+    response.writeHead(ok ? 200 : 503, { "content-type": "application/json", "cache-control": "no-store" });
+    response.end(JSON.stringify({ status, ...(probe === "ready" && { backbones: Object.fromEntries(checks) }) }));
+  }
+
+  async #check([name, backbone]: [string, Pick<Backbone, "check">]): Promise<[string, string]> {
+    const tooSlow = new Promise<string>((resolve) => this.#clock.after(CHECK_MS, () => resolve("no answer")));
+    const checked = backbone.check().then(
+      () => "ok",
+      () => "unavailable",
+    );
+    return [name, await Promise.race([checked, tooSlow])];
+  }
+}

@@ -1,0 +1,43 @@
+/** `history` and `history_remove`. */
+import { ERRORS, TodokuError, type Json } from "@todoku/protocol";
+import { z } from "zod";
+import { historyOf } from "../gateway/history.ts";
+import { channelField, empty, namespaceOfChannel, publicationResult, route, type Route } from "./route.ts";
+
+export const history: Route = route({
+  method: "history",
+  summary: "Messages that a channel keeps. Without a limit only the position; -1 for as many as are allowed.",
+  request: z.object({
+    channel: channelField,
+    limit: z.int().min(-1).optional(),
+    since: z.object({ offset: z.int().min(0).default(0), epoch: z.string().default("") }).optional(),
+    reverse: z.boolean().optional(),
+  }),
+  result: z.object({ publications: z.array(publicationResult), epoch: z.string(), offset: z.int() }),
+  run: async (context, { channel, limit, since, reverse }) => {
+    const namespace = namespaceOfChannel(context, channel);
+    const { messages, epoch, head } = await historyOf(
+      namespace,
+      { channel, ...(limit !== undefined && { limit }), ...(since && { since }), ...(reverse && { reverse }) },
+      context.history,
+    );
+    return {
+      publications: messages.map(({ data, ...rest }) => ({ data: JSON.parse(data) as Json, ...rest })),
+      epoch,
+      offset: head,
+    };
+  },
+});
+
+export const historyRemove: Route = route({
+  method: "history_remove",
+  summary: "Forget the messages that a channel keeps. Readers that were behind are told of a gap.",
+  request: z.object({ channel: channelField }),
+  result: empty,
+  run: async (context, { channel }) => {
+    const { log } = namespaceOfChannel(context, channel);
+    if (!log) throw new TodokuError(ERRORS.notAvailable, `${channel} keeps no history`);
+    await log.remove(channel);
+    return {};
+  },
+});

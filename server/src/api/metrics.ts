@@ -1,0 +1,149 @@
+/** The Prometheus metrics, counted from what the gateway and the publisher tell. */
+import type { GapReason, TodokuError } from "@todoku/protocol";
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { BackboneError } from "../backbones/contract.ts";
+import type { GatewayObserver } from "../gateway/observer.ts";
+import type { Namespace } from "../namespaces/namespace.ts";
+import type { Published } from "../namespaces/publisher.ts";
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** The children of one namespace, looked up once: the hot path only adds. */
+interface NamespaceMetrics {
+  readonly deliveries: Counter.Internal;
+  readonly latency: Histogram.Internal<string>;
+}
+
+export interface MetricDescription {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+export class Metrics implements GatewayObserver {
+  readonly #registry = new Registry();
+  readonly #described: MetricDescription[] = [];
+  readonly #byNamespace = new Map<Namespace, NamespaceMetrics>();
+  readonly #connections = this.#gauge("connections", "Open, authenticated connections.");
+  readonly #closes = this.#counter("connections_closed_total", "Connections that ended, by close code.", ["code"]);
+  readonly #subscriptions = this.#gauge("subscriptions", "Subscriptions.", ["namespace"]);
+  readonly #commands = this.#counter("commands_total", "Commands of clients, by method and error code (0: none).", ["method", "code"]);
+  readonly #publishes = this.#counter("publishes_total", "Messages accepted.", ["namespace", "outcome"]);
+  readonly #deliveries = this.#counter("deliveries_total", "Publications handed to connections.", ["namespace"]);
+  readonly #catchUps = this.#counter("catch_ups_total", "Times that the log was read for a reader: at its start, because it was slow, or for what the bus lost.", ["namespace", "reason"]);
+  readonly #drops = this.#counter("drops_total", "Publications dropped for slow readers of channels that keep no log.", ["namespace"]);
+  readonly #gaps = this.#counter("gaps_total", "Gaps that readers were told of.", ["namespace", "reason"]);
+  readonly #redeliveries = this.#counter("redeliveries_total", "Messages sent again because they were not acknowledged.", ["namespace"]);
+  readonly #deadLetters = this.#counter("dead_letters_total", "Messages given up after too many attempts.", ["namespace"]);
+  readonly #errors = this.#counter("backbone_errors_total", "Calls to backbones that failed.", ["operation", "reason"]);
+  readonly #publishSeconds = this.#histogram("publish_seconds", "From accepting a publish to its answer.");
+  readonly #deliverySeconds = this.#histogram("delivery_seconds", "From accepting a publish to handing it to the connections of this gateway.");
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** The Prometheus text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** Names, kinds and help of the metrics of this program, for the docs. */
+  describe(): readonly MetricDescription[] {
+    return this.#described;
+  }
+
+  published(namespace: Namespace, { duplicate }: Published, ms: number): void {
+    this.#publishes.inc({ namespace: namespace.name, outcome: duplicate === true ? "duplicate" : "stored" });
+    this.#publishSeconds.observe({ namespace: namespace.name }, ms / 1000);
+  }
+
+  failed(namespace: Namespace, { reason }: TodokuError): void {
+    this.#publishes.inc({ namespace: namespace.name, outcome: reason });
+  }
+
+  connected(): void {
+    this.#connections.inc();
+  }
+
+  disconnected(code: number): void {
+    this.#connections.dec();
+    this.#closes.inc({ code });
+  }
+
+  subscribed({ name }: Namespace): void {
+    this.#subscriptions.inc({ namespace: name });
+  }
+
+  unsubscribed({ name }: Namespace): void {
+    this.#subscriptions.dec({ namespace: name });
+  }
+
+  command(method: string, error: number | undefined): void {
+    this.#commands.inc({ method, code: error ?? 0 });
+  }
+
+  delivered(namespace: Namespace, receivers: number, ms: number): void {
+    const { deliveries, latency } = this.#of(namespace);
+    if (receivers > 0) deliveries.inc(receivers);
+    latency.observe(Math.max(0, ms) / 1000);
+  }
+
+  caughtUp({ name }: Namespace, reason: "start" | "slow" | "repair"): void {
+    this.#catchUps.inc({ namespace: name, reason });
+  }
+
+  dropped({ name }: Namespace, count: number): void {
+    this.#drops.inc({ namespace: name }, count);
+  }
+
+  gap({ name }: Namespace, reason: GapReason): void {
+    this.#gaps.inc({ namespace: name, reason });
+  }
+
+  redelivered({ name }: Namespace): void {
+    this.#redeliveries.inc({ namespace: name });
+  }
+
+  deadLettered({ name }: Namespace): void {
+    this.#deadLetters.inc({ namespace: name });
+  }
+
+  backboneFailed(_namespace: Namespace | undefined, operation: string, error: unknown): void {
+    const cause = error instanceof Error && error.cause instanceof BackboneError ? error.cause : error;
+    this.#errors.inc({ operation, reason: cause instanceof BackboneError ? cause.reason : "other" });
+  }
+
+  #of(namespace: Namespace): NamespaceMetrics {
+    let found = this.#byNamespace.get(namespace);
+    if (!found) {
+      const labels = { namespace: namespace.name };
+      found = { deliveries: this.#deliveries.labels(labels), latency: this.#deliverySeconds.labels(labels) };
+      this.#byNamespace.set(namespace, found);
+    }
+    return found;
+  }
+
+  #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
+    return new Gauge({ name: this.#describeOne(name, help, labelNames), help, labelNames, registers: [this.#registry] });
+  }
+
+  #counter(name: string, help: string, labelNames: string[]): Counter {
+    return new Counter({ name: this.#describeOne(name, help, labelNames), help, labelNames, registers: [this.#registry] });
+  }
+
+  #histogram(name: string, help: string): Histogram {
+    const labelNames = ["namespace"];
+    return new Histogram({ name: this.#describeOne(name, help, labelNames), help, labelNames, buckets: SECONDS, registers: [this.#registry] });
+  }
+
+  #describeOne(name: string, help: string, labels: readonly string[]): string {
+    const full = `todoku_${name}`;
+    this.#described.push({ name: full, help, labels });
+    return full;
+  }
+}

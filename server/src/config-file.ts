@@ -1,0 +1,199 @@
+/** Reads the configuration: the file, the environment, and what is wrong with either. */
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { LineCounter, parseDocument, type Document } from "yaml";
+import { z } from "zod";
+import { configSchema, type Config, type ConfigInput } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
+import { nearest } from "./nearest.ts";
+
+export const CONFIG_FILE = "todoku.yaml";
+
+export interface Environment {
+  readonly [name: string]: string | undefined;
+}
+
+/**
+ * Reads `file` (default: `todoku.yaml` in `folder`, if it is there), puts in `${VAR}` and the keys' own environment
+ * variables, and checks everything.
+ *
+ * @throws ConfigError that lists every problem with its key, and its line where it stands in a file.
+ */
+export function loadConfig({ file, folder, env }: { file?: string; folder: string; env: Environment }): Config {
+  const standard = path.join(folder, CONFIG_FILE);
+  const source = file === undefined ? (existsSync(standard) ? standard : undefined) : path.resolve(folder, file);
+  const lines = new LineCounter();
+  const document = source === undefined ? undefined : readDocument(source, lines);
+  const problems: string[] = [];
+  const given = putIn(document?.toJS() ?? {}, env, [], problems);
+  if (!isObject(given)) throw new ConfigError([`${source ?? "the configuration"} must hold keys and values`]);
+  const merged = withEnvironment(given, env, problems);
+  return check(merged, problems, (at) => placeOf(document, lines, at, source));
+}
+
+/** Checks a configuration that was written in code. @throws ConfigError that lists every problem. */
+export function parseConfig(input: ConfigInput): Config {
+  return check(input, [], () => "");
+}
+
+function readDocument(file: string, lineCounter: LineCounter): Document {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new ConfigError([`cannot read ${file} (${error instanceof Error ? error.message : String(error)})`], { cause: error });
+  }
+  const document = parseDocument(text, { lineCounter });
+  if (document.errors.length > 0) {
+    throw new ConfigError(document.errors.map(({ message }) => `${file}: ${message}`));
+  }
+  return document;
+}
+
+type Place = (at: readonly PropertyKey[]) => string;
+
+function check(input: unknown, problems: readonly string[], place: Place): Config {
+  const parsed = configSchema.safeParse(input);
+  const found = parsed.success ? crossCheck(parsed.data) : parsed.error.issues.flatMap((issue) => describe(issue, place));
+  const all = [...problems, ...found];
+  if (all.length > 0 || !parsed.success) throw new ConfigError(all);
+  return parsed.data;
+}
+
+/** Rules that concern several keys. */
+function crossCheck({ auth, http, internal, production }: Config): string[] {
+  const problems: string[] = [];
+  if (production && auth.insecure) {
+    problems.push("auth.insecure is true and so is production. Set auth.jwt and auth.api_keys instead, or production to false");
+  }
+  if (auth.jwt) {
+    const sources = (["hmac", "jwks", "public_key"] as const).filter((key) => auth.jwt?.[key] !== undefined);
+    if (sources.length !== 1) {
+      problems.push(`auth.jwt has ${sources.length === 0 ? "no key" : sources.join(" and ")}. Set exactly one of hmac, jwks, public_key`);
+    }
+    const shared = auth.jwt.hmac !== undefined;
+    const wrong = (auth.jwt.algorithms ?? []).filter((algorithm) => !(shared ? /^HS(256|384|512)$/ : /^(RS|PS|ES)(256|384|512)$|^EdDSA$/).test(algorithm));
+    if (wrong.length > 0) {
+      problems.push(
+        `auth.jwt.algorithms has ${wrong.join(", ")}, which does not go with ${shared ? "hmac. Use HS256, HS384 or HS512" : "public keys. Use RS256, PS256, ES256 or EdDSA"}`,
+      );
+    }
+  }
+  if (internal && internal.port === http.port && internal.port !== 0 && internal.host === http.host) {
+    problems.push(`internal.port is ${internal.port}, and so is http.port. Give the internal listener another port`);
+  }
+  return problems;
+}
+
+function describe(issue: z.core.$ZodIssue, place: Place): string[] {
+  const at = issue.path;
+  if (issue.code === "unrecognized_keys") {
+    const known = keysAt(at);
+    return issue.keys.map((key) => {
+      const near = nearest(key, known);
+      const hint = near === undefined ? `known here: ${known.join(", ")}` : `did you mean ${near}?`;
+      return `${dotted([...at, key])} is unknown; ${hint}${place([...at, key])}`;
+    });
+  }
+  return [`${dotted(at)}: ${lower(issue.message)}${place(at)}`];
+}
+
+/** The keys that the schema knows at a path. */
+function keysAt(at: readonly PropertyKey[]): readonly string[] {
+  let here: unknown = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" });
+  for (const key of at) here = step(here, key);
+  return isObject(here) ? Object.keys(flatten(here)) : [];
+}
+
+function step(schema: unknown, key: PropertyKey): unknown {
+  if (!isObject(schema)) return undefined;
+  const properties = flatten(schema);
+  if (typeof key === "string" && Object.hasOwn(properties, key)) return properties[key];
+  return schema["additionalProperties"] ?? schema["items"];
+}
+
+/** The properties of an object, or of all variants of a choice. */
+function flatten(schema: Record<string, unknown>): Record<string, unknown> {
+  const variants = [schema, ...[schema["oneOf"] ?? schema["anyOf"] ?? []].flat()].filter(isObject);
+  return Object.assign({}, ...variants.map((variant) => (isObject(variant["properties"]) ? variant["properties"] : {})));
+}
+
+function placeOf(document: Document | undefined, lines: LineCounter, at: readonly PropertyKey[], file: string | undefined): string {
+  const node = document?.getIn([...at], true);
+  const range = typeof node === "object" && node !== null && "range" in node ? (node.range as [number] | undefined) : undefined;
+  return range ? ` (${file}, line ${lines.linePos(range[0]).line})` : "";
+}
+
+// ── the environment ────────────────────────────────────────────────────────
+
+/** Replaces `${VAR}` and `${VAR:-standard}` in every text. */
+function putIn(value: unknown, env: Environment, at: readonly string[], problems: string[]): unknown {
+  if (typeof value === "string") {
+    return value.replaceAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g, (_, name: string, standard: string | undefined) => {
+      const found = env[name] ?? standard;
+      if (found === undefined) problems.push(`${dotted(at)} uses \${${name}}, which is not set in the environment`);
+      return found ?? "";
+    });
+  }
+  if (Array.isArray(value)) return value.map((one, i) => putIn(one, env, [...at, String(i)], problems));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, putIn(one, env, [...at, key], problems)]));
+}
+
+/** A key that can be set from the environment. */
+export interface EnvironmentKey {
+  readonly name: string;
+  readonly path: readonly string[];
+}
+
+/** Every single value of the schema outside of lists and named entries: `TODOKU_HTTP_PORT` is `http.port`. */
+export function environmentKeys(): readonly EnvironmentKey[] {
+  const found: EnvironmentKey[] = [];
+  const walk = (schema: unknown, at: readonly string[]): void => {
+    if (!isObject(schema)) return;
+    const { properties } = schema;
+    if (isObject(properties)) {
+      for (const [key, inner] of Object.entries(properties)) walk(inner, [...at, key]);
+    } else if (schema["type"] !== "object" && at.length > 0) {
+      found.push({ name: `TODOKU_${at.join("_").toUpperCase()}`, path: at });
+    }
+  };
+  walk(z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" }), []);
+  return found;
+}
+
+function withEnvironment(given: Record<string, unknown>, env: Environment, problems: string[]): Record<string, unknown> {
+  const merged = structuredClone(given);
+  for (const { name, path: at } of environmentKeys()) {
+    const text = env[name];
+    if (text === undefined || text === "") continue;
+    let here = merged;
+    for (const key of at.slice(0, -1)) {
+      const inner = here[key];
+      here[key] = isObject(inner) ? inner : {};
+      here = here[key] as Record<string, unknown>;
+    }
+    here[at.at(-1) ?? ""] = valueOf(text, name, problems);
+  }
+  return merged;
+}
+
+/** Numbers, booleans and lists are written as in YAML. */
+function valueOf(text: string, name: string, problems: string[]): unknown {
+  const document = parseDocument(text);
+  if (document.errors.length === 0) return document.toJS() as unknown;
+  problems.push(`${name} cannot be read: ${document.errors[0]?.message}`);
+  return text;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function dotted(at: readonly PropertyKey[]): string {
+  return at.length === 0 ? "the configuration" : at.map((key) => (key === "" ? '""' : String(key))).join(".");
+}
+
+function lower(message: string): string {
+  return message.charAt(0).toLowerCase() + message.slice(1);
+}

@@ -1,0 +1,32 @@
+/** What the program writes about itself: lines of JSON on standard error. Never a payload, a token or a key. */
+import { pino, type Logger } from "pino";
+import type { Config } from "./config.ts";
+
+export type { Logger } from "pino";
+
+export function createLogger({ level }: Config["log"]): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: describe },
+    },
+    pino.destination({ dest: 2, sync: true }),
+  );
+}
+
+/** An error with its causes, and with the passwords of URLs taken out. */
+function describe(error: unknown): unknown {
+  if (!(error instanceof Error)) return redact(String(error));
+  const { name, message, stack, cause } = error;
+  return { name, message: redact(message), stack: redact(stack ?? ""), ...(cause !== undefined && { cause: describe(cause) }) };
+}
+
+/** URLs without their passwords and query strings. */
+export function redact(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)([^\s/@]+@)?([^\s?]*)(\?\S*)?/gi, (_, scheme: string, login: string | undefined, rest: string, query: string | undefined) =>
+    `${scheme}${login ? "***@" : ""}${rest}${query ? "?***" : ""}`,
+  );
+}

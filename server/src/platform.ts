@@ -1,0 +1,52 @@
+/** Backbones, namespaces and the way in for messages, put together: what a gateway and a bare publisher both need. */
+import type { Backbone } from "./backbones/contract.ts";
+import { createBackbone } from "./backbones/registry.ts";
+import type { Clock } from "./clock.ts";
+import type { Config } from "./config.ts";
+import { Namespaces } from "./namespaces/namespace.ts";
+import { openNamespaces } from "./namespaces/open.ts";
+import { Publisher, type PublishObserver } from "./namespaces/publisher.ts";
+
+export class Platform {
+  readonly backbones: ReadonlyMap<string, Backbone>;
+  readonly namespaces: Namespaces;
+  readonly publisher: Publisher;
+
+  private constructor(backbones: ReadonlyMap<string, Backbone>, namespaces: Namespaces, publisher: Publisher) {
+    this.backbones = backbones;
+    this.namespaces = namespaces;
+    this.publisher = publisher;
+  }
+
+  /**
+   * Checks every promise first, then opens the backbones that some namespace uses.
+   *
+   * @throws ConfigError for a promise that cannot be kept, BackboneError for a backbone that cannot be opened.
+   */
+  static async open(config: Config, clock: Clock, observer: PublishObserver): Promise<Platform> {
+    const made = await Promise.all(
+      Object.entries(config.backbones).map(async ([name, settings]) => [name, await createBackbone(name, settings, clock)] as const),
+    );
+    const namespaces = openNamespaces(config, new Map(made));
+    const used = new Map(made.filter(([name]) => uses(config, name)));
+    const opened: Backbone[] = [];
+    try {
+      for (const backbone of used.values()) {
+        await backbone.open();
+        opened.push(backbone);
+      }
+    } catch (error) {
+      await Promise.allSettled(opened.map((backbone) => backbone.close()));
+      throw error;
+    }
+    return new Platform(used, namespaces, new Publisher(clock, observer));
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.backbones.values()].map((backbone) => backbone.close()));
+  }
+}
+
+function uses({ namespaces }: Config, name: string): boolean {
+  return Object.values(namespaces).some(({ backbone, bus, log, cursors }) => [backbone, bus, log, cursors].includes(name));
+}
