@@ -1,0 +1,74 @@
+import { parseConfig, loadConfig } from "../config-file.ts";
+import type { Config } from "../config.ts";
+import { DEV_CONFIG } from "../dev-config.ts";
+import { createLogger } from "../logger.ts";
+import { servePage } from "../page/page.ts";
+import { startServer, WEBSOCKET_PATH, type RunningServer } from "../server.ts";
+import { VERSION } from "../version.ts";
+import { CONFIG, EXIT, HELP, UsageError, type Arguments, type Command, type Terminal } from "./command.ts";
+import { paint } from "./paint.ts";
+
+export const serve: Command = {
+  name: "serve",
+  summary: "Run the gateway.",
+  usage: "[--config FILE]",
+  options: {
+    config: CONFIG,
+    dev: {
+      type: "boolean",
+      help: "Without a configuration file: a namespace per guarantee, open to this machine, with a page to play.",
+    },
+    port: { type: "string", short: "p", value: "N", help: "Port, instead of http.port; 0 takes a free one." },
+    help: HELP,
+  },
+  examples: ["todoku serve --dev", "todoku serve --config todoku.yaml"],
+  run: async (args, terminal) => {
+    const { config, dev } = configure(args, terminal);
+    const logger = createLogger(terminal.human && config.log.level === "info" ? { level: "warn" } : config.log);
+    const server = await startServer(config, { logger, ...(dev && { page: servePage(config) }) });
+    announce(config, server, terminal);
+    await stopped(terminal.stopped);
+    terminal.error(`draining over ${config.drain / 1000} s; press Ctrl-C again to leave at once`);
+    await server.drain();
+    return EXIT.ok;
+  },
+};
+
+function configure(args: Arguments, { folder, env }: Terminal): { config: Config; dev: boolean } {
+  const file = args.text("config");
+  const port = args.text("port");
+  if (port !== undefined && !/^\d{1,5}$/.test(port))
+    throw new UsageError(`--port takes a number, not ${JSON.stringify(port)}`);
+  const withPort = port === undefined ? env : { ...env, TODOKU_HTTP_PORT: port };
+  if (!args.flag("dev"))
+    return { config: loadConfig({ folder, env: withPort, ...(file !== undefined && { file }) }), dev: false };
+  if (file !== undefined) throw new UsageError("--dev brings its own configuration: leave out --config");
+  const http = withPort["TODOKU_HTTP_PORT"] === undefined ? {} : { port: Number(withPort["TODOKU_HTTP_PORT"]) };
+  return { config: parseConfig({ ...DEV_CONFIG, http }), dev: true };
+}
+
+function announce(config: Config, { url, internalUrl }: RunningServer, terminal: Terminal): void {
+  const { bold, dim, yellow } = paint(terminal.color);
+  const lines = [
+    `${bold("todoku")} ${VERSION} is serving ${bold(url)}`,
+    `${dim("clients   ")} ${url.replace(/^http/, "ws")}${WEBSOCKET_PATH}`,
+    `${dim("API       ")} ${internalUrl ?? url}/api/publish`,
+    ...Object.entries(config.backbones).map(
+      ([name, settings]) =>
+        `${dim("backbone  ")} ${name}: ${settings.type}${"path" in settings ? ` in ${settings.path}` : ""}`,
+    ),
+    ...Object.entries(config.namespaces).map(
+      ([name, { delivery }]) => `${dim("namespace ")} ${name === "" ? '""' : `${name}:`} ${delivery}`,
+    ),
+  ];
+  if (config.auth.insecure)
+    lines.push(
+      yellow("insecure: anyone who reaches this address may connect, and programs on this machine may publish"),
+    );
+  for (const line of lines) terminal.out(line);
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
