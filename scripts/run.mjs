@@ -23,7 +23,9 @@ const COMMANDS = {
 
 /** Changes when what must be installed changes. */
 function wanted() {
-  return createHash("sha256").update(readFileSync(path.join(root, "package-lock.json"))).digest("hex");
+  return createHash("sha256")
+    .update(readFileSync(path.join(root, "package-lock.json")))
+    .digest("hex");
 }
 
 function installed() {
@@ -38,7 +40,8 @@ function install() {
       mkdirSync(lock);
       break;
     } catch {
-      if (Date.now() - statSync(lock, { throwIfNoEntry: false })?.mtimeMs > 600_000) rmSync(lock, { recursive: true, force: true });
+      if (Date.now() - statSync(lock, { throwIfNoEntry: false })?.mtimeMs > 600_000)
+        rmSync(lock, { recursive: true, force: true });
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
     }
   }
@@ -84,11 +87,15 @@ if (!installed()) install();
 
 const [script, ...given] = command;
 const cwd = name === "todoku" ? (process.env.INIT_CWD ?? process.cwd()) : root;
-const child = spawn(findNode(), ["--conditions=source", "--disable-warning=ExperimentalWarning", path.join(root, script), ...given, ...args], {
-  cwd,
-  stdio: "inherit",
-  env: { ...process.env, PATH: `${path.join(modules, ".bin")}${path.delimiter}${process.env.PATH}` },
-});
+const child = spawn(
+  findNode(),
+  ["--conditions=source", "--disable-warning=ExperimentalWarning", path.join(root, script), ...given, ...args],
+  {
+    cwd,
+    stdio: "inherit",
+    env: { ...process.env, PATH: `${path.join(modules, ".bin")}${path.delimiter}${process.env.PATH}` },
+  },
+);
 // A terminal sends Ctrl-C to the whole group, others signal this process only: pass it on, and wait for the child's end.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.on("exit", (code, signal) => process.exit(code ?? (signal === "SIGINT" ? 130 : 1)));

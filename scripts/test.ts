@@ -6,7 +6,9 @@ import { globSync } from "node:fs";
 import { chromiumPath } from "./chromium.ts";
 
 const ROOMS = "{protocol,client,server,admin,tests,examples,scripts,bench}";
-const all = globSync(`${ROOMS}/**/*.test.ts`, { exclude: (file) => file.includes("node_modules") || file.includes("/dist/") }).toSorted();
+const all = globSync(`${ROOMS}/**/*.test.ts`, {
+  exclude: (file) => file.includes("node_modules") || file.includes("/dist/"),
+}).toSorted();
 
 const patterns = process.argv.slice(2);
 const files = patterns.length === 0 ? all : all.filter((file) => patterns.some((pattern) => file.includes(pattern)));
@@ -26,7 +28,14 @@ if (files.some((file) => file.endsWith(".browser.test.ts"))) {
 
 const { status } = spawnSync(
   process.execPath,
-  ["--conditions=source", "--disable-warning=ExperimentalWarning", "--test", "--test-concurrency=2", "--test-reporter=spec", ...files],
+  [
+    "--conditions=source",
+    "--disable-warning=ExperimentalWarning",
+    "--test",
+    "--test-concurrency=2",
+    "--test-reporter=spec",
+    ...files,
+  ],
   { stdio: "inherit" },
 );
 process.exit(status ?? 1);

@@ -143,4 +143,3 @@ function badFrame(detail: string): TodokuError {
 function quote(name: string | undefined): string {
   return JSON.stringify((name ?? "").slice(0, 32));
 }
-

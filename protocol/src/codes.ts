@@ -35,13 +35,43 @@ export const ERRORS = {
   tokenExpired: { code: 109, name: "token_expired", message: "token expired", retry: "refresh" },
   expired: { code: 110, name: "expired", message: "expired", retry: "stop" },
   tooManyRequests: { code: 111, name: "too_many_requests", message: "too many requests", retry: "retry" },
-  unrecoverablePosition: { code: 112, name: "unrecoverable_position", message: "unrecoverable position", retry: "stop" },
+  unrecoverablePosition: {
+    code: 112,
+    name: "unrecoverable_position",
+    message: "unrecoverable position",
+    retry: "stop",
+  },
   messageTooLarge: { code: 400, name: "message_too_large", message: "message too large", retry: "stop" },
-  keyExpired: { code: 401, name: "key_expired", message: "retry is older than the deduplication window", retry: "stop" },
-  backboneUnavailable: { code: 402, name: "backbone_unavailable", message: "backbone unavailable, nothing was stored", retry: "retry" },
-  outcomeUnknown: { code: 403, name: "outcome_unknown", message: "outcome unknown, repeat with the same key", retry: "retry" },
-  takenOver: { code: 404, name: "taken_over", message: "durable subscription was taken over by another connection", retry: "stop" },
-  storageFull: { code: 405, name: "storage_full", message: "no space left for messages, nothing was stored", retry: "retry" },
+  keyExpired: {
+    code: 401,
+    name: "key_expired",
+    message: "retry is older than the deduplication window",
+    retry: "stop",
+  },
+  backboneUnavailable: {
+    code: 402,
+    name: "backbone_unavailable",
+    message: "backbone unavailable, nothing was stored",
+    retry: "retry",
+  },
+  outcomeUnknown: {
+    code: 403,
+    name: "outcome_unknown",
+    message: "outcome unknown, repeat with the same key",
+    retry: "retry",
+  },
+  takenOver: {
+    code: 404,
+    name: "taken_over",
+    message: "durable subscription was taken over by another connection",
+    retry: "stop",
+  },
+  storageFull: {
+    code: 405,
+    name: "storage_full",
+    message: "no space left for messages, nothing was stored",
+    retry: "retry",
+  },
 } as const;
 
 /** Reasons why the server ends one subscription. At 2500 and above the client subscribes again. */

@@ -41,7 +41,9 @@ function readDocument(file: string, lineCounter: LineCounter): Document {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new ConfigError([`cannot read ${file} (${error instanceof Error ? error.message : String(error)})`], { cause: error });
+    throw new ConfigError([`cannot read ${file} (${error instanceof Error ? error.message : String(error)})`], {
+      cause: error,
+    });
   }
   const document = parseDocument(text, { lineCounter });
   if (document.errors.length > 0) {
@@ -54,7 +56,9 @@ type Place = (at: readonly PropertyKey[]) => string;
 
 function check(input: unknown, problems: readonly string[], place: Place): Config {
   const parsed = configSchema.safeParse(input);
-  const found = parsed.success ? crossCheck(parsed.data) : parsed.error.issues.flatMap((issue) => describe(issue, place));
+  const found = parsed.success
+    ? crossCheck(parsed.data)
+    : parsed.error.issues.flatMap((issue) => describe(issue, place));
   const all = [...problems, ...found];
   if (all.length > 0 || !parsed.success) throw new ConfigError(all);
   return parsed.data;
@@ -64,15 +68,21 @@ function check(input: unknown, problems: readonly string[], place: Place): Confi
 function crossCheck({ auth, http, internal, production }: Config): string[] {
   const problems: string[] = [];
   if (production && auth.insecure) {
-    problems.push("auth.insecure is true and so is production. Set auth.jwt and auth.api_keys instead, or production to false");
+    problems.push(
+      "auth.insecure is true and so is production. Set auth.jwt and auth.api_keys instead, or production to false",
+    );
   }
   if (auth.jwt) {
     const sources = (["hmac", "jwks", "public_key"] as const).filter((key) => auth.jwt?.[key] !== undefined);
     if (sources.length !== 1) {
-      problems.push(`auth.jwt has ${sources.length === 0 ? "no key" : sources.join(" and ")}. Set exactly one of hmac, jwks, public_key`);
+      problems.push(
+        `auth.jwt has ${sources.length === 0 ? "no key" : sources.join(" and ")}. Set exactly one of hmac, jwks, public_key`,
+      );
     }
     const shared = auth.jwt.hmac !== undefined;
-    const wrong = (auth.jwt.algorithms ?? []).filter((algorithm) => !(shared ? /^HS(256|384|512)$/ : /^(RS|PS|ES)(256|384|512)$|^EdDSA$/).test(algorithm));
+    const wrong = (auth.jwt.algorithms ?? []).filter(
+      (algorithm) => !(shared ? /^HS(256|384|512)$/ : /^(RS|PS|ES)(256|384|512)$|^EdDSA$/).test(algorithm),
+    );
     if (wrong.length > 0) {
       problems.push(
         `auth.jwt.algorithms has ${wrong.join(", ")}, which does not go with ${shared ? "hmac. Use HS256, HS384 or HS512" : "public keys. Use RS256, PS256, ES256 or EdDSA"}`,
@@ -115,12 +125,21 @@ function step(schema: unknown, key: PropertyKey): unknown {
 /** The properties of an object, or of all variants of a choice. */
 function flatten(schema: Record<string, unknown>): Record<string, unknown> {
   const variants = [schema, ...[schema["oneOf"] ?? schema["anyOf"] ?? []].flat()].filter(isObject);
-  return Object.assign({}, ...variants.map((variant) => (isObject(variant["properties"]) ? variant["properties"] : {})));
+  return Object.assign(
+    {},
+    ...variants.map((variant) => (isObject(variant["properties"]) ? variant["properties"] : {})),
+  );
 }
 
-function placeOf(document: Document | undefined, lines: LineCounter, at: readonly PropertyKey[], file: string | undefined): string {
+function placeOf(
+  document: Document | undefined,
+  lines: LineCounter,
+  at: readonly PropertyKey[],
+  file: string | undefined,
+): string {
   const node = document?.getIn([...at], true);
-  const range = typeof node === "object" && node !== null && "range" in node ? (node.range as [number] | undefined) : undefined;
+  const range =
+    typeof node === "object" && node !== null && "range" in node ? (node.range as [number] | undefined) : undefined;
   return range ? ` (${file}, line ${lines.linePos(range[0]).line})` : "";
 }
 
@@ -129,11 +148,14 @@ function placeOf(document: Document | undefined, lines: LineCounter, at: readonl
 /** Replaces `${VAR}` and `${VAR:-standard}` in every text. */
 function putIn(value: unknown, env: Environment, at: readonly string[], problems: string[]): unknown {
   if (typeof value === "string") {
-    return value.replaceAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g, (_, name: string, standard: string | undefined) => {
-      const found = env[name] ?? standard;
-      if (found === undefined) problems.push(`${dotted(at)} uses \${${name}}, which is not set in the environment`);
-      return found ?? "";
-    });
+    return value.replaceAll(
+      /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
+      (_, name: string, standard: string | undefined) => {
+        const found = env[name] ?? standard;
+        if (found === undefined) problems.push(`${dotted(at)} uses \${${name}}, which is not set in the environment`);
+        return found ?? "";
+      },
+    );
   }
   if (Array.isArray(value)) return value.map((one, i) => putIn(one, env, [...at, String(i)], problems));
   if (!isObject(value)) return value;
@@ -162,7 +184,11 @@ export function environmentKeys(): readonly EnvironmentKey[] {
   return found;
 }
 
-function withEnvironment(given: Record<string, unknown>, env: Environment, problems: string[]): Record<string, unknown> {
+function withEnvironment(
+  given: Record<string, unknown>,
+  env: Environment,
+  problems: string[],
+): Record<string, unknown> {
   const merged = structuredClone(given);
   for (const { name, path: at } of environmentKeys()) {
     const text = env[name];

@@ -39,11 +39,15 @@ const client = z.strictObject({
   allowed_origins: z
     .array(z.string())
     .default([])
-    .describe("Exact origins that browsers may connect from; `*` allows all. The server's own origin is always allowed."),
+    .describe(
+      "Exact origins that browsers may connect from; `*` allows all. The server's own origin is always allowed.",
+    ),
   ping: duration("25s").describe("Time between pings."),
   pong: duration("8s").describe("Time within which a ping must be answered."),
   connect_timeout: duration("10s").describe("Time within which `connect` must arrive."),
-  queue_bytes: bytes("1MiB").describe("Most bytes that wait for one connection; beyond it its readers fall back to the log."),
+  queue_bytes: bytes("1MiB").describe(
+    "Most bytes that wait for one connection; beyond it its readers fall back to the log.",
+  ),
   message_bytes: bytes("64KiB").describe("Largest `data` of one message."),
   frame_bytes: bytes("256KiB").describe("Largest WebSocket frame from a client."),
   frame_commands: z.int().min(1).default(1000).describe("Most commands in one frame."),
@@ -77,7 +81,10 @@ const auth = z.strictObject({
       hmac: z.string().min(16).optional().describe("Shared secret for HS256/384/512, at least 16 characters."),
       jwks: z.url().optional().describe("URL of a key set."),
       public_key: z.string().optional().describe("PEM text or file with a public key."),
-      algorithms: z.array(z.string()).optional().describe("Accepted algorithms. Default: HS256 with `hmac`; RS256 and ES256 otherwise."),
+      algorithms: z
+        .array(z.string())
+        .optional()
+        .describe("Accepted algorithms. Default: HS256 with `hmac`; RS256 and ES256 otherwise."),
       issuer: z.string().optional().describe("Required `iss`."),
       audience: z.string().optional().describe("Required `aud`."),
     })
@@ -104,9 +111,16 @@ export const namespaceSchema = z.strictObject({
   bus: z.string().optional().describe("Backbone of the bus, if another."),
   log: z.string().optional().describe("Backbone of the log, if another."),
   cursors: z.string().optional().describe("Backbone of the cursors, if another."),
-  delivery: z.enum(DELIVERIES).default("at-most-once").describe("The promise; refused at start-up where the facets cannot keep it."),
-  dedupe: optionalDuration.describe("Window within which a repeated idempotency key stores nothing. Default 10m with exactly-once."),
-  retention: retention.optional().describe("How long messages are kept. Default with a log: 7 days, 10,000 messages per channel."),
+  delivery: z
+    .enum(DELIVERIES)
+    .default("at-most-once")
+    .describe("The promise; refused at start-up where the facets cannot keep it."),
+  dedupe: optionalDuration.describe(
+    "Window within which a repeated idempotency key stores nothing. Default 10m with exactly-once.",
+  ),
+  retention: retention
+    .optional()
+    .describe("How long messages are kept. Default with a log: 7 days, 10,000 messages per channel."),
   subscribe: access.default("authenticated").describe("Who may subscribe."),
   publish: access.default("none").describe("Who may publish from a client."),
   history: access.default("subscribers").describe("Who may read history."),
@@ -117,7 +131,10 @@ export const namespaceSchema = z.strictObject({
     .strictObject({
       max_attempts: z.int().min(1).default(5).describe("Failed attempts after which a message is given up."),
       backoff: backoff("1s..1m").describe("Delay before the first and, doubling, before later attempts."),
-      dead_letters: z.string().optional().describe("Channel that receives given-up messages. Without it the subscription stops."),
+      dead_letters: z
+        .string()
+        .optional()
+        .describe("Channel that receives given-up messages. Without it the subscription stops."),
     })
     .prefault({})
     .describe("What happens to a message whose handler fails."),
@@ -134,7 +151,10 @@ export const configSchema = z.strictObject({
     .prefault({})
     .describe("What the program writes about itself."),
   drain: duration("10s").describe("Time over which clients are sent elsewhere on SIGTERM."),
-  backbones: z.record(z.string().regex(/^[a-z][a-z0-9_-]*$/), backboneSchema).default({}).describe("The brokers, by a name of your choice."),
+  backbones: z
+    .record(z.string().regex(/^[a-z][a-z0-9_-]*$/), backboneSchema)
+    .default({})
+    .describe("The brokers, by a name of your choice."),
   namespaces: z
     .record(z.string().regex(/^([a-z][a-z0-9_-]*)?$/), namespaceSchema)
     .default({})

@@ -19,7 +19,11 @@ export interface Hooks {
    */
   onConnect?(request: ConnectAttempt): Promise<ConnectDecision | void> | ConnectDecision | void;
   /** After the namespace's rules allowed a subscription. `data` is what the client sent along. */
-  onSubscribe?(caller: Caller, channel: string, data: Json | undefined): Promise<SubscribeDecision | void> | SubscribeDecision | void;
+  onSubscribe?(
+    caller: Caller,
+    channel: string,
+    data: Json | undefined,
+  ): Promise<SubscribeDecision | void> | SubscribeDecision | void;
   /** After the namespace's rules allowed a client's publish. A returned `data` replaces the published one. */
   onPublish?(caller: Caller, channel: string, data: Json): Promise<{ data?: Json } | void> | { data?: Json } | void;
   /** Answers a client's `rpc`. Without this hook every rpc is answered 104. */

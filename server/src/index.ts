@@ -38,7 +38,11 @@ export interface EmbeddedTodoku<Channels extends ChannelMap> extends Operations 
    *
    * @throws TodokuError 102 unknown channel, 400 too large, 402 certainly not stored, 403 outcome unknown, 405 storage full.
    */
-  publish<C extends keyof Channels & string>(channel: C, data: Channels[C], options?: PublishOptions): Promise<Published>;
+  publish<C extends keyof Channels & string>(
+    channel: C,
+    data: Channels[C],
+    options?: PublishOptions,
+  ): Promise<Published>;
   /** The HTTP API, `/health` and `/metrics` as a request listener; calls `next` for other paths. */
   handler(request: IncomingMessage, response: ServerResponse, next?: () => void): void;
   /** Sends the clients elsewhere over `ms` (default 0: at once), finishing what is under way, and closes everything. */

@@ -21,12 +21,19 @@ export function createLogger({ level }: Config["log"]): Logger {
 function describe(error: unknown): unknown {
   if (!(error instanceof Error)) return redact(String(error));
   const { name, message, stack, cause } = error;
-  return { name, message: redact(message), stack: redact(stack ?? ""), ...(cause !== undefined && { cause: describe(cause) }) };
+  return {
+    name,
+    message: redact(message),
+    stack: redact(stack ?? ""),
+    ...(cause !== undefined && { cause: describe(cause) }),
+  };
 }
 
 /** URLs without their passwords and query strings. */
 export function redact(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)([^\s/@]+@)?([^\s?]*)(\?\S*)?/gi, (_, scheme: string, login: string | undefined, rest: string, query: string | undefined) =>
-    `${scheme}${login ? "***@" : ""}${rest}${query ? "?***" : ""}`,
+  return text.replace(
+    /([a-z][a-z0-9+.-]*:\/\/)([^\s/@]+@)?([^\s?]*)(\?\S*)?/gi,
+    (_, scheme: string, login: string | undefined, rest: string, query: string | undefined) =>
+      `${scheme}${login ? "***@" : ""}${rest}${query ? "?***" : ""}`,
   );
 }

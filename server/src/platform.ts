@@ -25,7 +25,9 @@ export class Platform {
    */
   static async open(config: Config, clock: Clock, observer: PublishObserver): Promise<Platform> {
     const made = await Promise.all(
-      Object.entries(config.backbones).map(async ([name, settings]) => [name, await createBackbone(name, settings, clock)] as const),
+      Object.entries(config.backbones).map(
+        async ([name, settings]) => [name, await createBackbone(name, settings, clock)] as const,
+      ),
     );
     const namespaces = openNamespaces(config, new Map(made));
     const used = new Map(made.filter(([name]) => uses(config, name)));
@@ -48,5 +50,7 @@ export class Platform {
 }
 
 function uses({ namespaces }: Config, name: string): boolean {
-  return Object.values(namespaces).some(({ backbone, bus, log, cursors }) => [backbone, bus, log, cursors].includes(name));
+  return Object.values(namespaces).some(({ backbone, bus, log, cursors }) =>
+    [backbone, bus, log, cursors].includes(name),
+  );
 }

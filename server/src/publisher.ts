@@ -14,7 +14,11 @@ export interface BackbonePublisher<Channels extends ChannelMap> {
    *
    * @throws TodokuError 102 unknown channel, 400 too large, 402 certainly not stored, 403 outcome unknown, 405 storage full.
    */
-  publish<C extends keyof Channels & string>(channel: C, data: Channels[C], options?: PublishOptions): Promise<Published>;
+  publish<C extends keyof Channels & string>(
+    channel: C,
+    data: Channels[C],
+    options?: PublishOptions,
+  ): Promise<Published>;
   close(): Promise<void>;
 }
 

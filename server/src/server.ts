@@ -51,7 +51,13 @@ export class Todoku {
   readonly #listeners: NodeListener[] = [];
   readonly #detach: (() => void)[] = [];
 
-  private constructor(config: Config, platform: Platform, metrics: Metrics, observer: GatewayObserver, options: ServerOptions) {
+  private constructor(
+    config: Config,
+    platform: Platform,
+    metrics: Metrics,
+    observer: GatewayObserver,
+    options: ServerOptions,
+  ) {
     const { hooks = {}, clock = systemClock, logger = createLogger(config.log) } = options;
     const { jwt } = config.auth;
     this.#config = config;
@@ -79,7 +85,9 @@ export class Todoku {
   /** @throws ConfigError, BackboneError. */
   static async open(config: Config, options: ServerOptions = {}): Promise<Todoku> {
     if (config.production && config.auth.insecure) {
-      throw new ConfigError(["auth.insecure is true and so is production. Set auth.jwt and auth.api_keys instead, or production to false"]);
+      throw new ConfigError([
+        "auth.insecure is true and so is production. Set auth.jwt and auth.api_keys instead, or production to false",
+      ]);
     }
     const { clock = systemClock, logger = createLogger(config.log) } = options;
     const metrics = new Metrics();
@@ -194,7 +202,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
 }
 
 function makeServer(tls: Config["http"]["tls"], handlers: readonly ApiHandler[]): Server {
-  const answer = (request: IncomingMessage, response: ServerResponse): void => void answerFirst(handlers, request, response);
+  const answer = (request: IncomingMessage, response: ServerResponse): void =>
+    void answerFirst(handlers, request, response);
   const timeouts = { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS };
   if (!tls) return createServer(timeouts, answer);
   const read = (): { cert: Buffer; key: Buffer } => ({ cert: readFileSync(tls.cert), key: readFileSync(tls.key) });
@@ -218,7 +227,11 @@ function reloadOnChange(server: TlsServer, files: readonly string[], read: () =>
   });
 }
 
-async function answerFirst(handlers: readonly ApiHandler[], request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answerFirst(
+  handlers: readonly ApiHandler[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   for (const handler of handlers) if (await handler(request, response)) return;
   response.writeHead(404, { "content-type": "application/json" });
   response.end(JSON.stringify({ error: { code: 404, message: "nothing here" } }));
@@ -227,8 +240,14 @@ async function answerFirst(handlers: readonly ApiHandler[], request: IncomingMes
 function listen(server: Server, host: string, port: number, key: string, secure: boolean): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
-      const why = error.code === "EADDRINUSE" ? "is in use by another process" : `cannot be had (${error.code ?? error.message})`;
-      reject(new Error(`[${key}] port ${port} on ${host} ${why}. Stop that process, or set ${key}.port (0 takes a free one)`, { cause: error }));
+      const why =
+        error.code === "EADDRINUSE" ? "is in use by another process" : `cannot be had (${error.code ?? error.message})`;
+      reject(
+        new Error(
+          `[${key}] port ${port} on ${host} ${why}. Stop that process, or set ${key}.port (0 takes a free one)`,
+          { cause: error },
+        ),
+      );
     });
     server.listen(port, host, () => {
       const address = server.address();

@@ -2,7 +2,15 @@
 import { z } from "zod";
 
 const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const BYTES = { B: 1, KB: 1000, MB: 1_000_000, GB: 1_000_000_000, KiB: 1024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
+const BYTES = {
+  B: 1,
+  KB: 1000,
+  MB: 1_000_000,
+  GB: 1_000_000_000,
+  KiB: 1024,
+  MiB: 1_048_576,
+  GiB: 1_073_741_824,
+} as const;
 
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
 const SIZE = /^(\d+(?:\.\d+)?)(B|KB|MB|GB|KiB|MiB|GiB)$/;
@@ -55,10 +63,7 @@ function unit<T>(pattern: RegExp, example: string, parse: (text: string) => T) {
 
 const durationUnit = unit(DURATION, "250ms, 30s, 10m, 24h or 7d", (text) => parseDuration(text) ?? 0);
 const sizeUnit = unit(SIZE, "512B, 64KiB or 1MiB", (text) => parseBytes(text) ?? 0);
-const rateUnit = z.union([
-  z.literal("off").transform(() => undefined),
-  unit(RATE, "50/s, 600/m or off", parseRate),
-]);
+const rateUnit = z.union([z.literal("off").transform(() => undefined), unit(RATE, "50/s, 600/m or off", parseRate)]);
 const backoffUnit = unit(BACKOFF, "1s..5m", (text): Backoff => {
   const [first = "", last = ""] = text.split("..");
   return { firstMs: parseDuration(first) ?? 0, lastMs: parseDuration(last) ?? 0 };

@@ -41,7 +41,8 @@ export function createApi(options: ApiOptions): ApiHandler {
       if (path === "/health" || path === "/health/ready") await health.answer(response, "ready");
       else if (path === "/health/live") await health.answer(response, "live");
       else if (path === "/metrics") {
-        if (!mayRead(request, options)) throw new Refusal(401, new TodokuError(ERRORS.unauthorized, "metrics need an API key here"));
+        if (!mayRead(request, options))
+          throw new Refusal(401, new TodokuError(ERRORS.unauthorized, "metrics need an API key here"));
         response.setHeader("content-type", metrics.contentType);
         response.end(await metrics.text());
       } else if (path === "/api/openapi.json") sendText(response, 200, document);
@@ -54,10 +55,18 @@ export function createApi(options: ApiOptions): ApiHandler {
   };
 }
 
-async function call(options: ApiOptions, method: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function call(
+  options: ApiOptions,
+  method: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   if (request.method !== "POST") {
     response.setHeader("allow", "POST");
-    throw new Refusal(405, new TodokuError(ERRORS.badRequest, `${request.method} /api/${method.slice(0, 64)}; use POST`));
+    throw new Refusal(
+      405,
+      new TodokuError(ERRORS.badRequest, `${request.method} /api/${method.slice(0, 64)}; use POST`),
+    );
   }
   if (!mayCall(request, options)) throw new Refusal(401, new TodokuError(ERRORS.unauthorized));
   const text = await bodyOf(request, options.bodyBytes);
@@ -68,7 +77,12 @@ async function call(options: ApiOptions, method: string, request: IncomingMessag
     throw new Refusal(400, new TodokuError(ERRORS.badRequest, "the body is not JSON"));
   }
   const key = request.headers["idempotency-key"] ?? request.headers["x-idempotency-key"];
-  const answered = await answerCall(options, method, body, typeof key === "string" && key !== "" ? { idempotencyKey: key } : {});
+  const answered = await answerCall(
+    options,
+    method,
+    body,
+    typeof key === "string" && key !== "" ? { idempotencyKey: key } : {},
+  );
   const unknown = "error" in answered && answered.error.code === ERRORS.methodNotFound.code;
   sendText(response, unknown ? 404 : 200, JSON.stringify(answered));
 }
@@ -111,14 +125,20 @@ function bodyOf(request: IncomingMessage, most: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
-    const tooSlow = setTimeout(() => reject(new Refusal(408, new TodokuError(ERRORS.badRequest, "the body took too long"))), BODY_MS);
+    const tooSlow = setTimeout(
+      () => reject(new Refusal(408, new TodokuError(ERRORS.badRequest, "the body took too long"))),
+      BODY_MS,
+    );
     request.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > most) reject(new Refusal(413, new TodokuError(ERRORS.messageTooLarge, `a body may have ${most} bytes`)));
+      if (bytes > most)
+        reject(new Refusal(413, new TodokuError(ERRORS.messageTooLarge, `a body may have ${most} bytes`)));
       else chunks.push(chunk);
     });
     request.on("end", () => resolve(Buffer.concat(chunks).toString()));
-    request.on("error", (error) => reject(new Refusal(400, new TodokuError(ERRORS.badRequest, undefined, { cause: error }))));
+    request.on("error", (error) =>
+      reject(new Refusal(400, new TodokuError(ERRORS.badRequest, undefined, { cause: error }))),
+    );
     request.on("close", () => clearTimeout(tooSlow));
   });
 }

@@ -17,7 +17,13 @@ function targetOf({ user, client }: { user: string; client?: string | undefined 
 export const subscribe: Route = route({
   method: "subscribe",
   summary: "Subscribe a user's connections to a channel from the server's side.",
-  request: z.object({ ...target, channel: channelField, info: z.unknown().optional(), data: z.unknown().optional(), expire_at: z.int().optional() }),
+  request: z.object({
+    ...target,
+    channel: channelField,
+    info: z.unknown().optional(),
+    data: z.unknown().optional(),
+    expire_at: z.int().optional(),
+  }),
   result: empty,
   run: async (context, { channel, info, data, expire_at, ...who }) => {
     namespaceOfChannel(context, channel);

@@ -27,17 +27,37 @@ export class Metrics implements GatewayObserver {
   readonly #connections = this.#gauge("connections", "Open, authenticated connections.");
   readonly #closes = this.#counter("connections_closed_total", "Connections that ended, by close code.", ["code"]);
   readonly #subscriptions = this.#gauge("subscriptions", "Subscriptions.", ["namespace"]);
-  readonly #commands = this.#counter("commands_total", "Commands of clients, by method and error code (0: none).", ["method", "code"]);
+  readonly #commands = this.#counter("commands_total", "Commands of clients, by method and error code (0: none).", [
+    "method",
+    "code",
+  ]);
   readonly #publishes = this.#counter("publishes_total", "Messages accepted.", ["namespace", "outcome"]);
   readonly #deliveries = this.#counter("deliveries_total", "Publications handed to connections.", ["namespace"]);
-  readonly #catchUps = this.#counter("catch_ups_total", "Times that the log was read for a reader: at its start, because it was slow, or for what the bus lost.", ["namespace", "reason"]);
-  readonly #drops = this.#counter("drops_total", "Publications dropped for slow readers of channels that keep no log.", ["namespace"]);
+  readonly #catchUps = this.#counter(
+    "catch_ups_total",
+    "Times that the log was read for a reader: at its start, because it was slow, or for what the bus lost.",
+    ["namespace", "reason"],
+  );
+  readonly #drops = this.#counter(
+    "drops_total",
+    "Publications dropped for slow readers of channels that keep no log.",
+    ["namespace"],
+  );
   readonly #gaps = this.#counter("gaps_total", "Gaps that readers were told of.", ["namespace", "reason"]);
-  readonly #redeliveries = this.#counter("redeliveries_total", "Messages sent again because they were not acknowledged.", ["namespace"]);
-  readonly #deadLetters = this.#counter("dead_letters_total", "Messages given up after too many attempts.", ["namespace"]);
+  readonly #redeliveries = this.#counter(
+    "redeliveries_total",
+    "Messages sent again because they were not acknowledged.",
+    ["namespace"],
+  );
+  readonly #deadLetters = this.#counter("dead_letters_total", "Messages given up after too many attempts.", [
+    "namespace",
+  ]);
   readonly #errors = this.#counter("backbone_errors_total", "Calls to backbones that failed.", ["operation", "reason"]);
   readonly #publishSeconds = this.#histogram("publish_seconds", "From accepting a publish to its answer.");
-  readonly #deliverySeconds = this.#histogram("delivery_seconds", "From accepting a publish to handing it to the connections of this gateway.");
+  readonly #deliverySeconds = this.#histogram(
+    "delivery_seconds",
+    "From accepting a publish to handing it to the connections of this gateway.",
+  );
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
@@ -129,16 +149,32 @@ export class Metrics implements GatewayObserver {
   }
 
   #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
-    return new Gauge({ name: this.#describeOne(name, help, labelNames), help, labelNames, registers: [this.#registry] });
+    return new Gauge({
+      name: this.#describeOne(name, help, labelNames),
+      help,
+      labelNames,
+      registers: [this.#registry],
+    });
   }
 
   #counter(name: string, help: string, labelNames: string[]): Counter {
-    return new Counter({ name: this.#describeOne(name, help, labelNames), help, labelNames, registers: [this.#registry] });
+    return new Counter({
+      name: this.#describeOne(name, help, labelNames),
+      help,
+      labelNames,
+      registers: [this.#registry],
+    });
   }
 
   #histogram(name: string, help: string): Histogram {
     const labelNames = ["namespace"];
-    return new Histogram({ name: this.#describeOne(name, help, labelNames), help, labelNames, buckets: SECONDS, registers: [this.#registry] });
+    return new Histogram({
+      name: this.#describeOne(name, help, labelNames),
+      help,
+      labelNames,
+      buckets: SECONDS,
+      registers: [this.#registry],
+    });
   }
 
   #describeOne(name: string, help: string, labels: readonly string[]): string {

@@ -10,7 +10,8 @@ export function openApiDocument(version: string): Record<string, unknown> {
     info: {
       title: "todoku HTTP API",
       version,
-      description: "What went wrong with a call stands in `error` of an answer with status 200, as its code and message.",
+      description:
+        "What went wrong with a call stands in `error` of an answer with status 200, as its code and message.",
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: "/" }],
@@ -30,7 +31,10 @@ function operation({ method, summary, request, result }: Route): Record<string, 
       { type: "object", properties: { error: { $ref: "#/components/schemas/Error" } }, required: ["error"] },
     ],
   };
-  const refused = { description: "Refused.", content: json({ type: "object", properties: { error: { $ref: "#/components/schemas/Error" } } }) };
+  const refused = {
+    description: "Refused.",
+    content: json({ type: "object", properties: { error: { $ref: "#/components/schemas/Error" } } }),
+  };
   return {
     operationId: method,
     summary,

@@ -5,15 +5,27 @@ import { channelField, jsonField, namespaceOfChannel, route, tagsField, type Api
 
 const options = {
   data: jsonField,
-  idempotency_key: z.string().min(1).max(128).optional().meta({ description: "A repeated key stores nothing within the namespace's window." }),
-  idempotency_age_ms: z.int().min(0).optional().meta({ description: "Milliseconds since the key was first sent; beyond the window the publish is refused." }),
+  idempotency_key: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .meta({ description: "A repeated key stores nothing within the namespace's window." }),
+  idempotency_age_ms: z
+    .int()
+    .min(0)
+    .optional()
+    .meta({ description: "Milliseconds since the key was first sent; beyond the window the publish is refused." }),
   tags: tagsField.optional(),
 };
 
 const published = z.object({
   offset: z.int().optional(),
   epoch: z.string().optional(),
-  duplicate: z.boolean().optional().meta({ description: "The key was known: nothing was stored, the position is that of the first publish." }),
+  duplicate: z
+    .boolean()
+    .optional()
+    .meta({ description: "The key was known: nothing was stored, the position is that of the first publish." }),
 });
 
 const publishRequest = z.object({ channel: channelField, ...options });

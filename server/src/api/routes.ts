@@ -41,7 +41,8 @@ export async function answerCall(context: ApiContext, method: string, body: unkn
     }
     return { result: await route.run(context, body, call) };
   } catch (error) {
-    const { code, message } = error instanceof TodokuError ? error : new TodokuError(ERRORS.internal, undefined, { cause: error });
+    const { code, message } =
+      error instanceof TodokuError ? error : new TodokuError(ERRORS.internal, undefined, { cause: error });
     return { error: { code, message } };
   }
 }

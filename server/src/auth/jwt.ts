@@ -22,7 +22,9 @@ const connectionClaims = z.object({
   exp: z.number().optional(),
   info: json.optional(),
   channels: z.array(z.string()).default([]),
-  subs: z.record(z.string(), z.object({ info: json.optional(), data: json.optional(), recover: position.optional() })).default({}),
+  subs: z
+    .record(z.string(), z.object({ info: json.optional(), data: json.optional(), recover: position.optional() }))
+    .default({}),
 });
 const subscriptionClaims = z.object({
   sub: z.string().max(256).default(""),
@@ -48,14 +50,19 @@ export function jwtAuthenticator(config: JwtConfig, clock: Clock): Authenticator
       return payload;
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw new TodokuError(ERRORS.tokenExpired, undefined, { cause: error });
-      const fetching = error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError || error instanceof TypeError);
+      const fetching =
+        error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError || error instanceof TypeError);
       throw new TodokuError(fetching ? ERRORS.internal : flawed, undefined, { cause: error });
     }
   }
 
   return {
     connection: async (token): Promise<ConnectionClaims> => {
-      const { sub, exp, info, channels, subs } = parse(connectionClaims, await verify(token, CLOSES.invalidToken), CLOSES.invalidToken);
+      const { sub, exp, info, channels, subs } = parse(
+        connectionClaims,
+        await verify(token, CLOSES.invalidToken),
+        CLOSES.invalidToken,
+      );
       const serverSide = new Map<string, ServerSideSubscription>(channels.map((channel) => [channel, {}]));
       for (const [channel, { info: about, data, recover }] of Object.entries(subs)) {
         serverSide.set(channel, {
@@ -64,7 +71,12 @@ export function jwtAuthenticator(config: JwtConfig, clock: Clock): Authenticator
           ...(recover && { recover: defined(recover) }),
         });
       }
-      return { user: sub, subs: serverSide, ...(exp !== undefined && { expireAt: exp }), ...(info !== undefined && { info }) };
+      return {
+        user: sub,
+        subs: serverSide,
+        ...(exp !== undefined && { expireAt: exp }),
+        ...(info !== undefined && { info }),
+      };
     },
     subscription: async (token): Promise<SubscriptionClaims> => {
       const payload = await verify(token, ERRORS.permissionDenied);
@@ -80,7 +92,11 @@ function parse<T>(schema: z.ZodType<T>, payload: JWTPayload, flawed: Code): T {
   return parsed.data;
 }
 
-function defined({ recover, offset, epoch }: z.output<typeof position>): { recover?: boolean; offset?: number; epoch?: string } {
+function defined({ recover, offset, epoch }: z.output<typeof position>): {
+  recover?: boolean;
+  offset?: number;
+  epoch?: string;
+} {
   return {
     ...(recover !== undefined && { recover }),
     ...(offset !== undefined && { offset }),

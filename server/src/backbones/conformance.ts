@@ -42,7 +42,11 @@ export function conformance(name: string, makeHarness: () => Promise<Conformance
     let harness: ConformanceHarness;
     let one: Backbone;
     let other: Backbone;
-    const rule = (title: string, needs: "bus" | "log" | "cursors" | undefined, run: (at: Case) => Promise<void>): void => {
+    const rule = (
+      title: string,
+      needs: "bus" | "log" | "cursors" | undefined,
+      run: (at: Case) => Promise<void>,
+    ): void => {
       test(title, async (context) => {
         if (needs !== undefined && !one[needs]) {
           context.skip(`${name} has no ${needs}`);
@@ -78,7 +82,8 @@ export function conformance(name: string, makeHarness: () => Promise<Conformance
       const keyed = await at.append("3", { ...KEEP, dedupe: { key: "k", windowMs: 60_000 } });
       const { cursors } = one;
       const claimed = await cursors?.claim(at.cursorKey);
-      if (cursors && claimed) await cursors.write([{ key: at.cursorKey, fence: claimed.fence, cursor: at.cursor(first) }]);
+      if (cursors && claimed)
+        await cursors.write([{ key: at.cursorKey, fence: claimed.fence, cursor: at.cursor(first) }]);
 
       await harness.restart();
       one = await harness.open();
@@ -211,7 +216,11 @@ const RULES: readonly Rule[] = [
     needs: "bus",
     run: async (at) => {
       const { frames, stop } = await listen(at.bus, at.channel);
-      const message: Message = { ...at.message("ünï\u2028 \"quoted\""), info: { user: "ann", client: "c" }, tags: { a: "b" } };
+      const message: Message = {
+        ...at.message('ünï\u2028 "quoted"'),
+        info: { user: "ann", client: "c" },
+        tags: { a: "b" },
+      };
       await eventually(async () => {
         await at.bus.publish(at.channel, { kind: "message", message });
         return frames[0];
@@ -226,7 +235,9 @@ const RULES: readonly Rule[] = [
     run: async (at) => {
       const mine = await listen(at.bus, at.channel);
       const neighbours = await Promise.all(
-        [`${at.channel}.x`, `${at.channel}/x`, `${at.channel}:x`, at.channel.slice(0, -1)].map((channel) => listen(at.bus, channel)),
+        [`${at.channel}.x`, `${at.channel}/x`, `${at.channel}:x`, at.channel.slice(0, -1)].map((channel) =>
+          listen(at.bus, channel),
+        ),
       );
       await publishUntil(at, () => mine.frames.length > 0);
       assert.deepEqual(
@@ -285,13 +296,19 @@ const RULES: readonly Rule[] = [
       const stored = [];
       for (const text of ["1", "2", "3", "4", "5"]) stored.push(await at.append(text));
       const wanted = stored.map(({ offset }) => offset);
-      assert.deepEqual(wanted, [...wanted].toSorted((a, b) => a - b));
+      assert.deepEqual(
+        wanted,
+        [...wanted].toSorted((a, b) => a - b),
+      );
       assert.equal(new Set(wanted).size, 5);
       for (const log of [at.log, present(at.other.log)]) {
         const range = await log.read(at.channel, { limit: 10 });
         assert.deepEqual(offsets(range.messages), wanted);
         assert.equal(range.head, wanted.at(-1));
-        assert.deepEqual(range.messages.map(({ data }) => data), ["1", "2", "3", "4", "5"].map((text) => JSON.stringify(text)));
+        assert.deepEqual(
+          range.messages.map(({ data }) => data),
+          ["1", "2", "3", "4", "5"].map((text) => JSON.stringify(text)),
+        );
       }
     },
   },
@@ -303,7 +320,10 @@ const RULES: readonly Rule[] = [
       const stored = await Promise.all(texts.map((text) => at.append(text)));
       assert.equal(new Set(stored.map(({ offset }) => offset)).size, 100);
       const range = await at.log.read(at.channel, { limit: 1000 });
-      assert.deepEqual(range.messages.map(({ data }) => JSON.parse(data) as string), texts);
+      assert.deepEqual(
+        range.messages.map(({ data }) => JSON.parse(data) as string),
+        texts,
+      );
     },
   },
   {
@@ -324,7 +344,12 @@ const RULES: readonly Rule[] = [
     title: "a message comes back unaltered: id, time, data, info and tags",
     needs: "log",
     run: async (at) => {
-      const rich: Message = { ...at.message("x"), data: '{"ü":"\\u2028\\u0000","n":[1e30,null]}', info: { user: "", client: "c", conn_info: { a: [1] } }, tags: { a: "b", "": "" } };
+      const rich: Message = {
+        ...at.message("x"),
+        data: '{"ü":"\\u2028\\u0000","n":[1e30,null]}',
+        info: { user: "", client: "c", conn_info: { a: [1] } },
+        tags: { a: "b", "": "" },
+      };
       const { offset } = await at.log.append(at.channel, rich, KEEP);
       const empty = await at.log.append(at.channel, { ...at.message(""), data: '""' }, KEEP);
       const { messages } = await at.log.read(at.channel, { limit: 10 });
@@ -347,7 +372,8 @@ const RULES: readonly Rule[] = [
     run: async (at) => {
       const stored = [];
       for (const text of ["1", "2", "3", "4"]) stored.push((await at.append(text.repeat(100))).offset);
-      const read = async (options: Parameters<Log["read"]>[1]): Promise<number[]> => offsets((await at.log.read(at.channel, options)).messages);
+      const read = async (options: Parameters<Log["read"]>[1]): Promise<number[]> =>
+        offsets((await at.log.read(at.channel, options)).messages);
       assert.deepEqual(await read({ after: stored[1] ?? 0, limit: 10 }), stored.slice(2));
       assert.deepEqual(await read({ limit: 2 }), stored.slice(0, 2));
       assert.deepEqual(await read({ limit: 10, maxBytes: 1 }), stored.slice(0, 1));
@@ -361,7 +387,8 @@ const RULES: readonly Rule[] = [
     run: async (at) => {
       const stored = [];
       for (const text of ["1", "2", "3", "4"]) stored.push((await at.append(text)).offset);
-      const read = async (options: Parameters<Log["read"]>[1]): Promise<number[]> => offsets((await at.log.read(at.channel, { ...options, reverse: true })).messages);
+      const read = async (options: Parameters<Log["read"]>[1]): Promise<number[]> =>
+        offsets((await at.log.read(at.channel, { ...options, reverse: true })).messages);
       assert.deepEqual(await read({ limit: 10 }), stored.toReversed());
       assert.deepEqual(await read({ limit: 2 }), stored.toReversed().slice(0, 2));
       assert.deepEqual(await read({ after: stored[2] ?? 0, limit: 10 }), stored.slice(0, 2).toReversed());
@@ -386,7 +413,10 @@ const RULES: readonly Rule[] = [
       await at.append("mine");
       for (const name of near) await at.log.append(name, at.message(name), KEEP);
       const { messages } = await at.log.read(at.channel, { limit: 10 });
-      assert.deepEqual(messages.map(({ data }) => data), ['"mine"']);
+      assert.deepEqual(
+        messages.map(({ data }) => data),
+        ['"mine"'],
+      );
     },
   },
   {
@@ -444,7 +474,9 @@ const RULES: readonly Rule[] = [
         present(at.other.log).append(at.channel, at.message("1"), dedupe),
       ]);
       for (const one of again) assert.deepEqual(one, { ...first, duplicate: true });
-      const together = await Promise.all(Array.from({ length: 10 }, () => at.append("2", { ...KEEP, dedupe: { key: "k2", windowMs: 60_000 } })));
+      const together = await Promise.all(
+        Array.from({ length: 10 }, () => at.append("2", { ...KEEP, dedupe: { key: "k2", windowMs: 60_000 } })),
+      );
       assert.equal(together.filter(({ duplicate }) => !duplicate).length, 1);
       assert.equal(new Set(together.map(({ offset }) => offset)).size, 1);
       assert.equal((await at.log.read(at.channel, { limit: 10 })).messages.length, 2);
@@ -462,7 +494,8 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    title: "a backbone that announces its appends does so on every instance, with position and a prev that is right or absent",
+    title:
+      "a backbone that announces its appends does so on every instance, with position and a prev that is right or absent",
     needs: "log",
     run: async (at) => {
       if (!at.one.capabilities.announces) return;
@@ -510,7 +543,8 @@ const RULES: readonly Rule[] = [
     needs: "cursors",
     run: async (at) => {
       const { fence } = await at.cursors.claim(at.cursorKey);
-      const write = (cursor: Cursor): Promise<readonly string[]> => at.cursors.write([{ key: at.cursorKey, fence, cursor }]);
+      const write = (cursor: Cursor): Promise<readonly string[]> =>
+        at.cursors.write([{ key: at.cursorKey, fence, cursor }]);
       await write(at.cursor({ epoch: "e", offset: 7 }));
       assert.deepEqual(await write(at.cursor({ epoch: "e", offset: 5 })), ["stored"]);
       await write(at.cursor({ epoch: "e", offset: 7 }, 12, 3));
@@ -547,7 +581,11 @@ const RULES: readonly Rule[] = [
     run: async (at) => {
       const keys = ["a", "b", "c"].map((name) => ({ ...at.cursorKey, name }));
       const claims = await Promise.all(keys.map((key) => at.cursors.claim(key)));
-      const writes = keys.map((key, i) => ({ key, fence: (claims[i]?.fence ?? 0) - (i === 1 ? 1 : 0), cursor: at.cursor({ epoch: "e", offset: i + 1 }) }));
+      const writes = keys.map((key, i) => ({
+        key,
+        fence: (claims[i]?.fence ?? 0) - (i === 1 ? 1 : 0),
+        cursor: at.cursor({ epoch: "e", offset: i + 1 }),
+      }));
       assert.deepEqual(await at.cursors.write(writes), ["stored", "fenced", "stored"]);
     },
   },
@@ -575,7 +613,9 @@ const RULES: readonly Rule[] = [
     needs: "cursors",
     run: async (at) => {
       const before = await at.cursors.claim(at.cursorKey);
-      await at.cursors.write([{ key: at.cursorKey, fence: before.fence, cursor: at.cursor({ epoch: "e", offset: 1 }) }]);
+      await at.cursors.write([
+        { key: at.cursorKey, fence: before.fence, cursor: at.cursor({ epoch: "e", offset: 1 }) },
+      ]);
       await at.cursors.forget(at.cursorKey);
       const afterwards = await at.cursors.claim(at.cursorKey);
       assert.equal(afterwards.cursor, undefined);

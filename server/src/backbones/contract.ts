@@ -197,9 +197,17 @@ export type LeaseOutcome = "done" | "fenced";
  * - An outcome is `fenced` from the moment the lease ended, through every instance.
  */
 export interface Queue {
-  enqueue(queue: string, job: Message, options: AppendOptions & { readonly deliverAt?: number }): Promise<{ readonly duplicate: boolean }>;
+  enqueue(
+    queue: string,
+    job: Message,
+    options: AppendOptions & { readonly deliverAt?: number },
+  ): Promise<{ readonly duplicate: boolean }>;
   /** Up to `limit` leases; an empty list when nothing is available. */
-  lease(queue: string, group: string, options: { readonly limit: number; readonly leaseMs: number }): Promise<readonly Lease[]>;
+  lease(
+    queue: string,
+    group: string,
+    options: { readonly limit: number; readonly leaseMs: number },
+  ): Promise<readonly Lease[]>;
   done(queue: string, group: string, lease: string): Promise<LeaseOutcome>;
   fail(queue: string, group: string, lease: string, retryInMs: number): Promise<LeaseOutcome>;
   extend(queue: string, group: string, lease: string, leaseMs: number): Promise<LeaseOutcome>;

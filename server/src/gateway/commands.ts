@@ -29,7 +29,11 @@ export interface Call {
 type Handlers = { readonly [M in Method]: (call: Call, request: Requests[M]) => Promise<void> };
 
 /** Runs one decoded command. Rejects with what is to be answered, or closes the connection. */
-export function runCommand(session: Session, command: Extract<DecodedCommand, { request: unknown }>, answer: Answer): Promise<void> {
+export function runCommand(
+  session: Session,
+  command: Extract<DecodedCommand, { request: unknown }>,
+  answer: Answer,
+): Promise<void> {
   const handle = HANDLERS[command.method] as (call: Call, request: unknown) => Promise<void>;
   return handle({ session, id: command.id, answer }, command.request);
 }

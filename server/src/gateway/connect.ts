@@ -77,7 +77,8 @@ export async function refresh({ session, answer }: Call, { token }: RefreshReque
 /** @throws TodokuError 3500 for who cannot be known, 109 for an expired token, and what the hook throws. */
 async function identify(session: Session, { token, data }: ConnectRequest): Promise<Accepted> {
   const { authenticator, hooks, insecure } = session.context;
-  const claims = token !== undefined && token !== "" && authenticator ? await authenticator.connection(token) : undefined;
+  const claims =
+    token !== undefined && token !== "" && authenticator ? await authenticator.connection(token) : undefined;
   const decision = await hooks.onConnect?.({
     address: session.address,
     ...(session.origin !== undefined && { origin: session.origin }),

@@ -7,7 +7,11 @@ import type { Subscription } from "./subscription.ts";
  * The message's own data, with tags that say where it came from and who gave up. The key is derived from both, so that
  * giving up twice stores one dead letter.
  */
-export function asDeadLetter(subscription: Subscription, publication: SharedPublication, attempts: number): PublishOptions {
+export function asDeadLetter(
+  subscription: Subscription,
+  publication: SharedPublication,
+  attempts: number,
+): PublishOptions {
   const { channel, options } = subscription;
   const subscriber = options.durable?.key.name ?? options.info.client;
   const epoch = subscription.position?.epoch ?? "";

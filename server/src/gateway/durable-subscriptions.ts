@@ -13,7 +13,11 @@ export class DurableSubscriptions {
   readonly #holders = new Map<string, Holder>();
 
   /** Takes the durable subscription from whoever holds it, here or on another gateway. Rejects with the backbone's error. */
-  async claim(cursors: Cursors, key: CursorKey, holder: Holder): Promise<{ claimed: ClaimedCursor; cursor: DurableCursor }> {
+  async claim(
+    cursors: Cursors,
+    key: CursorKey,
+    holder: Holder,
+  ): Promise<{ claimed: ClaimedCursor; cursor: DurableCursor }> {
     const name = cursorName(key);
     const older = this.#holders.get(name);
     this.#holders.set(name, holder);
@@ -22,7 +26,7 @@ export class DurableSubscriptions {
     const writer = this.#writer(cursors);
     await writer.flushed();
     const claimed = await writer.claim(key);
-        return { claimed, cursor: new DurableCursor(writer, key, claimed.fence, () => holder.takenOver()) };
+    return { claimed, cursor: new DurableCursor(writer, key, claimed.fence, () => holder.takenOver()) };
   }
 
   /** The holder has let go. */

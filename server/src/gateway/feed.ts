@@ -143,11 +143,10 @@ export class Feed {
     if (this.#repairing || this.#closed) return;
     this.#observer.caughtUp(this.namespace, "repair");
     this.#repairing = true;
-    this.#readMissing()
-      .catch((error: unknown) => {
-        this.#observer.backboneFailed(this.namespace, "read", error);
-        this.#clock.after(REPAIR_RETRY_MS, () => this.#repair());
-      });
+    this.#readMissing().catch((error: unknown) => {
+      this.#observer.backboneFailed(this.namespace, "read", error);
+      this.#clock.after(REPAIR_RETRY_MS, () => this.#repair());
+    });
   }
 
   async #readMissing(): Promise<void> {

@@ -43,4 +43,3 @@ export async function historyOf(namespace: Namespace, request: HistoryRequest, l
     throw new TodokuError(ERRORS.backboneUnavailable, undefined, { cause: error });
   }
 }
-

@@ -56,7 +56,10 @@ export class LocalOperations implements Operations {
   async unsubscribe(
     target: Target,
     channel: string,
-    reason: { code: number; reason: string } = { code: UNSUBSCRIBES.byServer.code, reason: UNSUBSCRIBES.byServer.message },
+    reason: { code: number; reason: string } = {
+      code: UNSUBSCRIBES.byServer.code,
+      reason: UNSUBSCRIBES.byServer.message,
+    },
   ): Promise<number> {
     let count = 0;
     for (const session of this.#of(target)) {
@@ -73,7 +76,12 @@ export class LocalOperations implements Operations {
     const sessions = this.#of(target);
     const { code, message } = CLOSES.doNotReconnect;
     for (const session of sessions) {
-      session.end({ name: "disconnect", retry: "stop", code: reason?.code ?? code, message: reason?.reason ?? message });
+      session.end({
+        name: "disconnect",
+        retry: "stop",
+        code: reason?.code ?? code,
+        message: reason?.reason ?? message,
+      });
     }
     return sessions.length;
   }
@@ -125,13 +133,18 @@ async function subscribeFor(
 ): Promise<void> {
   const release = session.reserve(channel);
   try {
-    const prepared = await prepare(session, namespaceFor(session, channel), { channel }, {
-      byToken: true,
-      serverSide: true,
-      ...(info !== undefined && { info }),
-      ...(data !== undefined && { data }),
-      ...(expireAt !== undefined && { expireAt }),
-    });
+    const prepared = await prepare(
+      session,
+      namespaceFor(session, channel),
+      { channel },
+      {
+        byToken: true,
+        serverSide: true,
+        ...(info !== undefined && { info }),
+        ...(data !== undefined && { data }),
+        ...(expireAt !== undefined && { expireAt }),
+      },
+    );
     if (session.ended) return prepared.abandon();
     session.pushText(subscribePush(channel, prepared));
     prepared.begin();

@@ -30,7 +30,11 @@ export interface Operations {
   /** Channels with subscribers; `pattern` is a glob in which `*` stands for any characters. */
   channels(pattern?: string): Promise<Record<string, ChannelStats>>;
   /** Subscribes connections from the server's side. Resolves with how many were found. */
-  subscribe(target: Target, channel: string, options?: { info?: Json; data?: Json; expireAt?: number }): Promise<number>;
+  subscribe(
+    target: Target,
+    channel: string,
+    options?: { info?: Json; data?: Json; expireAt?: number },
+  ): Promise<number>;
   /** Ends subscriptions; with `channel` empty, all of them. */
   unsubscribe(target: Target, channel: string, reason?: { code: number; reason: string }): Promise<number>;
   disconnect(target: Target, reason?: { code: number; reason: string }): Promise<number>;

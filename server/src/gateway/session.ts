@@ -146,7 +146,8 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
       return;
     }
     if (this.#identity === undefined && this.#connecting === undefined) {
-      if (command.method !== "connect") return this.end(CLOSES.badRequest, `connect must come first, not ${command.method}`);
+      if (command.method !== "connect")
+        return this.end(CLOSES.badRequest, `connect must come first, not ${command.method}`);
       this.#connecting = this.#run(command).finally(() => {
         this.#connecting = undefined;
       });
@@ -188,9 +189,11 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   }
 
   #fail({ id, method }: RunnableCommand, error: unknown): void {
-    const refusal = error instanceof TodokuError ? error : new TodokuError(ERRORS.internal, undefined, { cause: error });
+    const refusal =
+      error instanceof TodokuError ? error : new TodokuError(ERRORS.internal, undefined, { cause: error });
     this.observer.command(method, refusal.code);
-    if (refusal.code === ERRORS.internal.code) this.observer.backboneFailed(undefined, method, refusal.cause ?? refusal);
+    if (refusal.code === ERRORS.internal.code)
+      this.observer.backboneFailed(undefined, method, refusal.cause ?? refusal);
     const close = Object.values(CLOSES).find(({ code }) => code === refusal.code);
     if (close) this.end(close);
     else this.#answerError(id, refusal);

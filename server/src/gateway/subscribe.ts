@@ -52,8 +52,10 @@ export async function authorise(session: Session, namespace: Namespace, request:
   const { authenticator, hooks } = session.context;
   const { channel, token } = request;
   const claims = token !== undefined && authenticator ? await authenticator.subscription(token) : undefined;
-  if (claims && (claims.user !== session.user || claims.channel !== channel)) throw new TodokuError(ERRORS.permissionDenied);
-  if (!maySubscribe(namespace.rules.subscribe, session.user, claims !== undefined)) throw new TodokuError(ERRORS.permissionDenied);
+  if (claims && (claims.user !== session.user || claims.channel !== channel))
+    throw new TodokuError(ERRORS.permissionDenied);
+  if (!maySubscribe(namespace.rules.subscribe, session.user, claims !== undefined))
+    throw new TodokuError(ERRORS.permissionDenied);
   const decision = await hooks.onSubscribe?.(session, channel, request.data);
   const info = decision?.info ?? claims?.info;
   const expireAt = decision?.expireAt ?? claims?.expireAt;
@@ -181,7 +183,8 @@ async function placeOf(feed: Feed, head: Position, start: Start): Promise<Positi
 /** The base protocol's recovery: complete, or not at all. What does not fit in the reply follows as pushes. */
 async function recover(feed: Feed, head: Position, { epoch = "", offset = 0 }: RecoverRequest): Promise<Begin> {
   const stretch = await feed.read(offset);
-  if (stretch.epoch !== epoch || stretch.trimmed > offset || offset > stretch.head) return { position: head, recovered: false };
+  if (stretch.epoch !== epoch || stretch.trimmed > offset || offset > stretch.head)
+    return { position: head, recovered: false };
   const last = stretch.publications.at(-1)?.offset ?? offset;
   return { position: { epoch, offset: last }, recovered: true, publications: stretch.publications };
 }
@@ -206,7 +209,8 @@ class DurableHold {
   async claim(feed: Feed, request: SubscribeRequest): Promise<Begin | undefined> {
     const { cursors, log } = this.#namespace;
     if (this.#key === undefined) return undefined;
-    if (!cursors || !log) throw new TodokuError(ERRORS.notAvailable, `${request.channel} keeps no durable subscriptions`);
+    if (!cursors || !log)
+      throw new TodokuError(ERRORS.notAvailable, `${request.channel} keeps no durable subscriptions`);
     const { claimed, cursor } = await this.#claim(cursors, this.#key);
     this.cursor = cursor;
     const known = claimed.cursor;

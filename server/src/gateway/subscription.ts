@@ -200,11 +200,10 @@ export class Subscription implements Receiver {
   #catchUp(): void {
     if (this.#reading || this.#live || this.#closed || this.#cancelDelay) return;
     this.#reading = true;
-    this.#readUntilLive()
-      .catch((error: unknown) => {
-        this.#host.observer.backboneFailed(this.feed.namespace, "read", error);
-        this.#resumeAfter(READ_RETRY_MS);
-      });
+    this.#readUntilLive().catch((error: unknown) => {
+      this.#host.observer.backboneFailed(this.feed.namespace, "read", error);
+      this.#resumeAfter(READ_RETRY_MS);
+    });
   }
 
   async #readUntilLive(): Promise<void> {
@@ -212,7 +211,8 @@ export class Subscription implements Receiver {
       while (!this.#closed && !this.#cancelDelay && this.#mayHandOut()) {
         const from = this.#sent;
         if (from === undefined) return;
-        const free = this.options.inFlight === undefined ? STRETCH_MESSAGES : this.options.inFlight - this.#underWay.length;
+        const free =
+          this.options.inFlight === undefined ? STRETCH_MESSAGES : this.options.inFlight - this.#underWay.length;
         const stretch = await this.feed.read(from.offset, Math.min(STRETCH_MESSAGES, free));
         // A failed message or a close may have moved the ground while the log was read.
         if (this.#closed || this.#sent !== from) continue;
@@ -306,11 +306,16 @@ export class Subscription implements Receiver {
   #checkReceipt({ epoch, offset }: Position): Position {
     const acked = this.#acked;
     if (this.options.inFlight === undefined || acked === undefined) {
-      throw new TodokuError(ERRORS.badRequest, `subscription to ${this.channel} has no acknowledgements; subscribe with ack: true`);
+      throw new TodokuError(
+        ERRORS.badRequest,
+        `subscription to ${this.channel} has no acknowledgements; subscribe with ack: true`,
+      );
     }
-    if (epoch !== acked.epoch) throw new TodokuError(ERRORS.unrecoverablePosition, `the epoch of ${this.channel} is another`);
+    if (epoch !== acked.epoch)
+      throw new TodokuError(ERRORS.unrecoverablePosition, `the epoch of ${this.channel} is another`);
     const highest = Math.max(this.#sent?.offset ?? 0, this.#redeliverTo);
-    if (offset > highest) throw new TodokuError(ERRORS.badRequest, `offset ${offset} of ${this.channel} was not sent yet`);
+    if (offset > highest)
+      throw new TodokuError(ERRORS.badRequest, `offset ${offset} of ${this.channel} was not sent yet`);
     return acked;
   }
 

@@ -59,7 +59,9 @@ class Plan {
     this.#checkDeadLetters();
     this.#checkTokens();
     if (!bus || (keeps && (!log || !cursors)) || !bus.backbone.bus) return undefined;
-    const dedupeMs = log ? (this.#rules.dedupe ?? Math.min(DEFAULT_DEDUPE_MS, log.backbone.capabilities.dedupeWindowMs)) : 0;
+    const dedupeMs = log
+      ? (this.#rules.dedupe ?? Math.min(DEFAULT_DEDUPE_MS, log.backbone.capabilities.dedupeWindowMs))
+      : 0;
     const { age, messages, bytes } = retention ?? {};
     return {
       name: this.#name,
@@ -96,11 +98,15 @@ class Plan {
     }
     const backbone = this.#backbones.get(chosen);
     if (!backbone) {
-      this.#refuse(`names the backbone ${JSON.stringify(chosen)}, which is not configured. Set ${this.#path(key)} to ${this.#configured()}`);
+      this.#refuse(
+        `names the backbone ${JSON.stringify(chosen)}, which is not configured. Set ${this.#path(key)} to ${this.#configured()}`,
+      );
       return undefined;
     }
     if (!backbone[facet]) {
-      const able = Object.entries(BACKBONE_TYPES).flatMap(([type, { facets }]) => (facets.includes(facet) ? [type] : []));
+      const able = Object.entries(BACKBONE_TYPES).flatMap(([type, { facets }]) =>
+        facets.includes(facet) ? [type] : [],
+      );
       this.#refuse(
         `needs a ${facet}, and ${label(chosen, backbone)} has none. Set ${this.#path(facet)} to a backbone of type ${list(able)}`,
       );
@@ -136,9 +142,15 @@ class Plan {
   #checkRetention({ name, backbone }: Chosen): void {
     const { age, messages, bytes } = this.#rules.retention ?? {};
     const asked = { ageMs: age, messages, bytes };
-    for (const [limit, key] of [["ageMs", "age"], ["messages", "messages"], ["bytes", "bytes"]] as const) {
+    for (const [limit, key] of [
+      ["ageMs", "age"],
+      ["messages", "messages"],
+      ["bytes", "bytes"],
+    ] as const) {
       if (asked[limit] === undefined || backbone.capabilities.retention.includes(limit)) continue;
-      this.#refuse(`limits what is kept by ${key}, and ${label(name, backbone)} cannot. Remove ${this.#path(`retention.${key}`)}`);
+      this.#refuse(
+        `limits what is kept by ${key}, and ${label(name, backbone)} cannot. Remove ${this.#path(`retention.${key}`)}`,
+      );
     }
   }
 
@@ -157,9 +169,13 @@ class Plan {
     const colon = dead_letters.indexOf(":");
     const target = this.#config.namespaces[colon === -1 ? "" : dead_letters.slice(0, colon)];
     if (!target) {
-      this.#refuse(`puts dead letters on ${JSON.stringify(dead_letters)}, whose namespace is not configured. Add it to namespaces`);
+      this.#refuse(
+        `puts dead letters on ${JSON.stringify(dead_letters)}, whose namespace is not configured. Add it to namespaces`,
+      );
     } else if (target.delivery === "at-most-once" && !target.retention) {
-      this.#refuse(`puts dead letters on ${JSON.stringify(dead_letters)}, whose namespace keeps nothing. Give it a retention or a stronger delivery`);
+      this.#refuse(
+        `puts dead letters on ${JSON.stringify(dead_letters)}, whose namespace keeps nothing. Give it a retention or a stronger delivery`,
+      );
     }
   }
 

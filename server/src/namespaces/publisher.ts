@@ -60,7 +60,13 @@ export class Publisher {
     }
   }
 
-  async #store(namespace: Namespace, channel: string, data: string, options: PublishOptions, now: number): Promise<Published> {
+  async #store(
+    namespace: Namespace,
+    channel: string,
+    data: string,
+    options: PublishOptions,
+    now: number,
+  ): Promise<Published> {
     const { key, keyAgeMs = 0, tags, info } = options;
     // A string of n UTF-16 units has between n and 3n bytes in UTF-8: most messages need no counting.
     if (data.length * 3 > namespace.messageBytes && encoder.encode(data).length > namespace.messageBytes) {

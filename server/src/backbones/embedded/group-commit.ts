@@ -65,7 +65,11 @@ export class GroupCommit {
     // LMDB answers a failed write of its pages with EIO (5), whatever the system said; a full disk is by far the likeliest.
     const full = code === 28 || code === 5 || code === -30792 || /MAP_FULL|No space/i.test(message);
     return full
-      ? new BackboneError("full", `[${this.#name}] no space left for the log (${message}). Free some space on its disk`, { cause: error })
+      ? new BackboneError(
+          "full",
+          `[${this.#name}] no space left for the log (${message}). Free some space on its disk`,
+          { cause: error },
+        )
       : new BackboneError("unavailable", `[${this.#name}] the log could not be written (${message})`, { cause: error });
   }
 }

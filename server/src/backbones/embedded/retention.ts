@@ -24,14 +24,14 @@ export function schedule(store: Store, channel: string, row: ChannelRow, oldestT
 
 /** Removes messages that are too old and keys whose window is over, a bounded number of each. */
 export function sweep(store: Store, now: number): void {
-  for (const key of [...store.expiries.getKeys({ end: [now, "", ""], limit: SWEEP_KEYS })]) {
+  for (const key of Array.from(store.expiries.getKeys({ end: [now, "", ""], limit: SWEEP_KEYS }))) {
     const [until, channel, name] = key;
     store.expiries.removeSync(key);
     // A key that was stored again since has a later end.
     if (store.keys.get([channel, name])?.until === until) store.keys.removeSync([channel, name]);
   }
   let left = SWEEP_MESSAGES;
-  for (const key of [...store.dues.getKeys({ end: [now, ""], limit: SWEEP_MESSAGES })]) {
+  for (const key of Array.from(store.dues.getKeys({ end: [now, ""], limit: SWEEP_MESSAGES }))) {
     if (left <= 0) return;
     left -= sweepChannel(store, key, now, left);
   }
@@ -69,7 +69,11 @@ function removeOldest(store: Store, channel: string, row: ChannelRow): boolean {
   return true;
 }
 
-function oldestOf(store: Store, channel: string, { trimmed }: ChannelRow): { key: [string, number]; value: MessageRow } | undefined {
+function oldestOf(
+  store: Store,
+  channel: string,
+  { trimmed }: ChannelRow,
+): { key: [string, number]; value: MessageRow } | undefined {
   // Offsets are contiguous, so the oldest message follows what was trimmed.
   const key: [string, number] = [channel, trimmed + 1];
   const value = store.messages.get(key);

@@ -69,8 +69,11 @@ export function readRange(
 export function removeMessages(store: Store, channel: string): void {
   const row = store.channels.get(channel);
   if (!row) return;
-  const range = { start: [channel, row.trimmed + 1] as [string, number], end: [channel, row.head + 1] as [string, number] };
-  for (const key of [...store.messages.getKeys(range)]) {
+  const range = {
+    start: [channel, row.trimmed + 1] as [string, number],
+    end: [channel, row.head + 1] as [string, number],
+  };
+  for (const key of Array.from(store.messages.getKeys(range))) {
     store.messages.removeSync(key);
   }
   store.channels.putSync(channel, { ...row, trimmed: row.head, count: 0, bytes: 0 });

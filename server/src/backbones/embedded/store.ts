@@ -69,7 +69,10 @@ export class Store {
       const about = this.root.openDB<AboutRow, string>({ name: "about" });
       const known = about.get("about");
       if (known && known.format !== FORMAT) {
-        throw new BackboneError("invalid", `[${name}] ${file} has format ${known.format}, this version reads ${FORMAT}`);
+        throw new BackboneError(
+          "invalid",
+          `[${name}] ${file} has format ${known.format}, this version reads ${FORMAT}`,
+        );
       }
       this.epoch = known?.epoch ?? newEpoch();
       if (!known) about.putSync("about", { format: FORMAT, epoch: this.epoch });
@@ -107,7 +110,8 @@ function checkWhole(name: string, file: string): void {
   const newest = second.transaction > first.transaction ? second : first;
   const end = newest.roots.reduce((most, root) => (root === NO_PAGE || root < most ? most : root), 0n);
   const needed = (end + 1n) * BigInt(newest.pageBytes);
-  if (BigInt(size) < needed) throw damaged(name, file, new Error(`it has ${size} bytes and should have ${needed} or more`));
+  if (BigInt(size) < needed)
+    throw damaged(name, file, new Error(`it has ${size} bytes and should have ${needed} or more`));
 }
 
 interface Meta {
@@ -131,5 +135,9 @@ function readMeta(handle: number, at: number): Meta | undefined {
   if (readSync(handle, page, 0, META_BYTES, at) < META_BYTES || page.readUInt32LE(24) !== 0xbeefc0de) return undefined;
   const pageBytes = page.readUInt32LE(48);
   if (pageBytes < 512 || pageBytes > 65_536) return undefined;
-  return { pageBytes, roots: [page.readBigUInt64LE(88), page.readBigUInt64LE(136)], transaction: page.readBigUInt64LE(152) };
+  return {
+    pageBytes,
+    roots: [page.readBigUInt64LE(88), page.readBigUInt64LE(136)],
+    transaction: page.readBigUInt64LE(152),
+  };
 }

@@ -11,7 +11,9 @@ export function trustedProxies(entries: readonly string[]): TrustedProxies {
     const [address = "", prefix] = entry.split("/");
     const family = isIP(address) === 6 ? "ipv6" : "ipv4";
     if (isIP(address) === 0 || (prefix !== undefined && !/^\d{1,3}$/.test(prefix))) {
-      throw new Error(`http.trusted_proxies has ${JSON.stringify(entry)}, which is neither an address nor a CIDR range`);
+      throw new Error(
+        `http.trusted_proxies has ${JSON.stringify(entry)}, which is neither an address nor a CIDR range`,
+      );
     }
     if (prefix === undefined) list.addAddress(address, family);
     else list.addSubnet(address, Number(prefix), family);
@@ -21,9 +23,14 @@ export function trustedProxies(entries: readonly string[]): TrustedProxies {
 
 /** `X-Forwarded-For` is read from its end, as far as the hops are trusted; the first that is not is the peer. */
 export function addressOf(request: Pick<IncomingMessage, "socket" | "headers">, trusted: TrustedProxies): string {
-  const hops = [request.headers["x-forwarded-for"] ?? []].flat().join(",").split(",").map((hop) => hop.trim());
+  const hops = [request.headers["x-forwarded-for"] ?? []]
+    .flat()
+    .join(",")
+    .split(",")
+    .map((hop) => hop.trim());
   let address = plain(request.socket.remoteAddress ?? "");
-  for (let hop = hops.pop(); hop && isIP(hop) !== 0 && isTrusted(address, trusted); hop = hops.pop()) address = plain(hop);
+  for (let hop = hops.pop(); hop && isIP(hop) !== 0 && isTrusted(address, trusted); hop = hops.pop())
+    address = plain(hop);
   return address;
 }
 

@@ -53,7 +53,8 @@ export class NodeListener {
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
       if (pathOf(request) === this.#options.path) this.#upgrade(request, socket, head);
       // Nobody else listens: an upgrade that stays unanswered would hold its socket for ever.
-      else if (server.listenerCount("upgrade") === 1) refuse(socket, 404, ERRORS.methodNotFound.code, "no WebSocket here");
+      else if (server.listenerCount("upgrade") === 1)
+        refuse(socket, 404, ERRORS.methodNotFound.code, "no WebSocket here");
     };
     server.on("upgrade", upgrade);
     return () => void server.off("upgrade", upgrade);
@@ -73,7 +74,8 @@ export class NodeListener {
     if (!mayConnectFrom(origin, request.headers.host, allowedOrigins)) {
       return refuse(socket, 403, ERRORS.permissionDenied.code, "origin not allowed; add it to client.allowed_origins");
     }
-    if (!attempts.take(address)) return refuse(socket, 429, ERRORS.tooManyRequests.code, ERRORS.tooManyRequests.message);
+    if (!attempts.take(address))
+      return refuse(socket, 429, ERRORS.tooManyRequests.code, ERRORS.tooManyRequests.message);
     const waiting = this.#unauthenticated.get(address) ?? 0;
     const full = connections > 0 && this.#acceptor.connections >= connections;
     if (full || waiting >= unauthenticatedPerAddress) {
