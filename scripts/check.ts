@@ -1,7 +1,8 @@
-/** Format, lint, types, unused code and folder names, side by side. Prints each part's time, and what failed. */
+/** Format, lint, types, unused code, rules and folder names, side by side. Prints each part's time, and what failed. */
 import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import path from "node:path";
+import { checkRules } from "./rules.ts";
 
 const BIN = path.join(import.meta.dirname, "..", "node_modules", ".bin");
 const FORBIDDEN = new Set(["core", "common", "utils", "lib", "shared", "helpers"]);
@@ -20,6 +21,7 @@ const parts: Record<string, () => Promise<Outcome>> = {
   "types client": () => run("tsc", ["-p", "client"]),
   "types everything": () => run("tsc", ["-p", "."]),
   "unused code": () => run("knip", []),
+  "rules and tests": async () => checkRules(path.join(import.meta.dirname, "..")),
   "folder names": folderNames,
 };
 
