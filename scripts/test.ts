@@ -3,6 +3,8 @@
  */
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
+import { takeDown, running } from "./brokers/running.ts";
+import { RECIPES } from "./brokers/recipes.ts";
 import { chromiumPath } from "./chromium.ts";
 
 const ROOMS = "{protocol,client,server,admin,tests,examples,scripts,bench}";
@@ -26,6 +28,9 @@ if (files.some((file) => file.endsWith(".browser.test.ts"))) {
   }
 }
 
+// Tests start the brokers they need; those that ran before are left running.
+const ranBefore = new Set(RECIPES.filter(({ name }) => running(name)).map(({ name }) => name));
+
 const { status } = spawnSync(
   process.execPath,
   [
@@ -38,4 +43,5 @@ const { status } = spawnSync(
   ],
   { stdio: "inherit" },
 );
+for (const { name } of RECIPES) if (!ranBefore.has(name)) await takeDown(name);
 process.exit(status ?? 1);

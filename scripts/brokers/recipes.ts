@@ -1,0 +1,5 @@
+/** The brokers that the tests know how to start. */
+import type { Recipe } from "./recipe.ts";
+import { redis, redisCluster, redisSentinel } from "./redis.ts";
+
+export const RECIPES: readonly Recipe[] = [redis, redisSentinel, redisCluster];

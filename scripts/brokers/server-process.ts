@@ -1,0 +1,134 @@
+/** One server of a broker: its process, its output, and ways to hurt it. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import path from "node:path";
+
+export interface ServerOptions {
+  /** Name of its log file, and in errors. */
+  readonly name: string;
+  readonly folder: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly port: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const START_MS = 30_000;
+const STOP_MS = 10_000;
+
+export class ServerProcess {
+  readonly options: ServerOptions;
+  #child: ChildProcess | undefined;
+
+  constructor(options: ServerOptions) {
+    this.options = options;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.exitCode === null && this.#child.signalCode === null ? this.#child.pid : undefined;
+  }
+
+  get port(): number {
+    return this.options.port;
+  }
+
+  /** Starts it, or starts it again on the same port and folder. Resolves when its port takes connections. */
+  async start(): Promise<this> {
+    const { name, folder, command, args, env, port } = this.options;
+    const log = path.join(folder, `${name}.log`);
+    const output = openSync(log, "a");
+    const child = spawn(command, args, {
+      cwd: folder,
+      detached: true,
+      stdio: ["ignore", output, output],
+      env: { ...process.env, ...env },
+    });
+    closeSync(output);
+    child.unref();
+    this.#child = child;
+    const failed = new Promise<never>((_, reject) => {
+      child.once("error", (error) => reject(new Error(`[${name}] ${command} did not start (${error.message})`)));
+      child.once("exit", (code) =>
+        reject(new Error(`[${name}] ${command} ended with ${code}; its last words:\n${lastWords(log)}`)),
+      );
+    });
+    failed.catch(() => {});
+    await Promise.race([answers(port, START_MS), failed]);
+    return this;
+  }
+
+  /** Ends it at once, as a crash would. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  /** Asks it to end, and ends it if it does not. */
+  async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  /** Frozen: its connections stay open and nobody answers. */
+  freeze(): void {
+    if (this.pid !== undefined) process.kill(this.pid, "SIGSTOP");
+  }
+
+  thaw(): void {
+    if (this.pid !== undefined) process.kill(this.pid, "SIGCONT");
+  }
+
+  async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const child = this.#child;
+    if (!child || this.pid === undefined) return;
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    child.kill("SIGCONT");
+    child.kill(signal);
+    const impatient = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+    await ended;
+    clearTimeout(impatient);
+  }
+}
+
+/**
+ * Free loopback ports that differ from each other. Below the range from which the system gives ports to outgoing
+ * connections, so that a server that was killed finds its port free when it comes back.
+ */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(12_000, 32_000);
+    if (!ports.has(port) && (await isFree(port))) ports.add(port);
+  }
+  return [...ports];
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
+
+/** Resolves when the port takes a connection. */
+export async function answers(port: number, withinMs: number): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  for (;;) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, "127.0.0.1");
+      socket.once("connect", () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.once("error", () => resolve(false));
+    });
+    if (open) return;
+    if (Date.now() > deadline) throw new Error(`nothing answers on port ${port} after ${withinMs / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+function lastWords(log: string): string {
+  return readFileSync(log, "utf8").split("\n").slice(-12).join("\n");
+}
