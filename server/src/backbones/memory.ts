@@ -8,7 +8,8 @@
  *
  * Capabilities: at-most-once, with history and resume while the process lives; deduplication within any window.
  *
- * Limits: what fits into memory. Beyond `bytes`, the channels that were written longest ago are emptied first.
+ * Limits: what fits into memory. Beyond `bytes`, the channels that were written longest ago are emptied first; each keeps a
+ * small record of where it stood, so that its offsets never repeat.
  */
 import {
   BackboneError,
@@ -36,9 +37,10 @@ import {
 import type { Clock } from "../clock.ts";
 import { movesBack } from "./cursor-order.ts";
 import { LocalBus } from "./local-bus.ts";
+import { SlidingList } from "./sliding-list.ts";
 
 export interface MemorySettings {
-  /** Most bytes of `data` in all channels together. Default 256 MiB. */
+  /** Most bytes of messages in all channels together. Default 256 MiB. */
   readonly bytes?: number;
 }
 
@@ -54,13 +56,19 @@ export const MEMORY_CAPABILITIES: Capabilities = Object.freeze({
 } satisfies Capabilities);
 
 const DEFAULT_BYTES = 256 * 1024 * 1024;
+/** What a message costs beside its data; without it, tiny messages would fill the memory unnoticed. */
+const OVERHEAD_BYTES = 256;
+/** Channels whose keys are looked through with each append that has a key. */
+const KEYED_PER_APPEND = 2;
 
 interface Kept extends StoredMessage {
+  /** Of `data`. */
   readonly bytes: number;
 }
 
 interface Channel {
-  messages: Kept[];
+  readonly messages: SlidingList<Kept>;
+  /** Of `data`. */
   bytes: number;
   head: number;
   trimmed: number;
@@ -77,10 +85,14 @@ interface HeldCursor {
 /** What instances of one process share. */
 export class MemoryStore {
   readonly epoch: string;
-  /** In the order of their last append. */
   readonly channels: Map<string, Channel> = new Map();
+  /** Those that hold messages, in the order of their last append. */
+  readonly filled: Set<Channel> = new Set();
+  /** Those that remember idempotency keys, in the order in which they were last looked through. */
+  readonly keyed: Set<Channel> = new Set();
   readonly bus: LocalBus = new LocalBus();
   readonly cursors: Map<string, HeldCursor> = new Map();
+  /** Of all messages, with what they cost beside their data. */
   bytes = 0;
 
   constructor(clock: Clock) {
@@ -163,11 +175,11 @@ export class MemoryBackbone implements Backbone {
 
   #append(name: string, message: Message, { retention, dedupe }: AppendOptions): Appended {
     this.#mustBeOpen();
-    const { epoch, channels } = this.#store;
+    const { epoch, filled, keyed } = this.#store;
     const now = this.#clock.now();
     const channel = this.#channel(name);
     if (dedupe) {
-      forgetKeys(channel, now);
+      this.#forgetKeys(now);
       const known = channel.keys.get(dedupe.key);
       if (known && known.until > now) return { epoch, offset: known.offset, duplicate: true };
     }
@@ -178,10 +190,15 @@ export class MemoryBackbone implements Backbone {
     channel.bytes += bytes;
     channel.head = offset;
     channel.retention = retention;
-    this.#store.bytes += bytes;
-    channels.delete(name);
-    channels.set(name, channel);
-    if (dedupe) channel.keys.set(dedupe.key, { offset, until: now + dedupe.windowMs });
+    this.#store.bytes += bytes + OVERHEAD_BYTES;
+    filled.delete(channel);
+    filled.add(channel);
+    if (dedupe) {
+      // Deleted first: an old key's new end belongs at the end of the order.
+      channel.keys.delete(dedupe.key);
+      channel.keys.set(dedupe.key, { offset, until: now + dedupe.windowMs });
+      keyed.add(channel);
+    }
     this.#trim(channel, now);
     this.#evict(channel);
     this.#emit(name, { kind: "message", message, position: { epoch, offset }, prev });
@@ -202,7 +219,7 @@ export class MemoryBackbone implements Backbone {
     const step = reverse ? -1 : 1;
     const begin = reverse ? Math.min(from - 1, head) : Math.max(from + 1, first);
     for (let at = begin - first; found.length < limit && bytes < maxBytes; at += step) {
-      const kept = messages[at];
+      const kept = messages.at(at);
       if (!kept) break;
       const { bytes: size, ...message } = kept;
       found.push(message);
@@ -220,54 +237,67 @@ export class MemoryBackbone implements Backbone {
   #remove(name: string): void {
     this.#mustBeOpen();
     const channel = this.#store.channels.get(name);
-    if (channel) this.#drop(channel, channel.messages.length);
+    if (channel) this.#empty(channel);
   }
 
   #channel(name: string): Channel {
-    return (
-      this.#store.channels.get(name) ?? {
-        messages: [],
-        bytes: 0,
-        head: 0,
-        trimmed: 0,
-        retention: {},
-        keys: new Map(),
-      }
-    );
+    const known = this.#store.channels.get(name);
+    if (known) return known;
+    const made: Channel = {
+      messages: new SlidingList(),
+      bytes: 0,
+      head: 0,
+      trimmed: 0,
+      retention: {},
+      keys: new Map(),
+    };
+    this.#store.channels.set(name, made);
+    return made;
   }
 
   #trim(channel: Channel, now: number): void {
     const { ageMs, messages = Number.POSITIVE_INFINITY, bytes = Number.POSITIVE_INFINITY } = channel.retention;
-    let count = 0;
-    let left = channel.bytes;
-    for (const kept of channel.messages) {
-      const newest = count === channel.messages.length - 1;
-      const tooMany = !newest && (channel.messages.length - count > messages || left > bytes);
-      const tooOld = ageMs !== undefined && now - kept.time > ageMs;
-      if (!tooMany && !tooOld) break;
-      left -= kept.bytes;
-      count++;
+    for (let oldest = channel.messages.at(0); oldest; oldest = channel.messages.at(0)) {
+      const newest = channel.messages.length === 1;
+      const tooMany = !newest && (channel.messages.length > messages || channel.bytes > bytes);
+      const tooOld = ageMs !== undefined && now - oldest.time > ageMs;
+      if (!tooMany && !tooOld) return;
+      this.#dropOldest(channel);
     }
-    if (count > 0) this.#drop(channel, count);
   }
 
-  /** Removes the oldest messages. */
-  #drop(channel: Channel, count: number): void {
-    const dropped = channel.messages.splice(0, count);
-    const bytes = dropped.reduce((sum, kept) => sum + kept.bytes, 0);
-    channel.bytes -= bytes;
-    this.#store.bytes -= bytes;
-    channel.trimmed = dropped.at(-1)?.offset ?? channel.trimmed;
+  #dropOldest(channel: Channel): void {
+    const dropped = channel.messages.shift();
+    if (!dropped) return;
+    channel.bytes -= dropped.bytes;
+    channel.trimmed = dropped.offset;
+    this.#store.bytes -= dropped.bytes + OVERHEAD_BYTES;
+    if (channel.messages.length === 0) this.#store.filled.delete(channel);
   }
 
-  /** Keeps all channels together below the cap: the head of an emptied channel stays, so its offsets never repeat. */
+  #empty(channel: Channel): void {
+    while (channel.messages.length > 0) this.#dropOldest(channel);
+  }
+
+  /** Keeps all channels together below the cap. The newest message stays whatever its size. */
   #evict(written: Channel): void {
-    if (this.#store.bytes <= this.#mostBytes) return;
-    for (const channel of this.#store.channels.values()) {
-      if (channel !== written) this.#drop(channel, channel.messages.length);
+    for (const channel of this.#store.filled) {
       if (this.#store.bytes <= this.#mostBytes) return;
+      if (channel !== written) this.#empty(channel);
     }
-    while (this.#store.bytes > this.#mostBytes && written.messages.length > 1) this.#drop(written, 1);
+    while (this.#store.bytes > this.#mostBytes && written.messages.length > 1) this.#dropOldest(written);
+  }
+
+  /** Looks through a few channels, in turn: the keys of channels that nobody writes to any more are forgotten as well. */
+  #forgetKeys(now: number): void {
+    const { keyed } = this.#store;
+    let left = KEYED_PER_APPEND;
+    for (const channel of keyed) {
+      if (left-- === 0) return;
+      forgetKeys(channel, now);
+      keyed.delete(channel);
+      if (channel.keys.size > 0) keyed.add(channel);
+    }
   }
 
   // ── cursors ────────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ export const backboneSchema = z.discriminatedUnion("type", [
   z
     .strictObject({
       type: z.literal("memory"),
-      bytes: optionalBytes.describe("Most bytes of `data` in all channels together. Default 256MiB."),
+      bytes: optionalBytes.describe("Most bytes of messages in all channels together. Default 256MiB."),
     })
     .describe("In the process; nothing survives it."),
   z
