@@ -22,6 +22,8 @@ import { Subscription } from "./subscription.ts";
 
 /** After a subscription token's expiry the client has this long to refresh it. */
 const EXPIRY_GRACE_MS = 25_000;
+/** The bit in a subscribe's `flag` with which a client asks for error 112 in place of `recovered: false`. */
+const REFUSE_UNRECOVERED = 2;
 const DEFAULT_IN_FLIGHT = 100;
 const MOST_IN_FLIGHT = 10_000;
 
@@ -169,7 +171,7 @@ async function whereToBegin(feed: Feed, request: SubscribeRequest): Promise<Begi
   const head = feed.position;
   if (head === undefined) return {};
   if (request.start !== undefined) return { position: await placeOf(feed, head, request.start) };
-  if (request.recover === true) return recover(feed, head, request);
+  if (request.recover === true) return recover(feed, head, request, ((request.flag ?? 0) & REFUSE_UNRECOVERED) !== 0);
   return { position: head };
 }
 
@@ -181,10 +183,17 @@ async function placeOf(feed: Feed, head: Position, start: Start): Promise<Positi
 }
 
 /** The base protocol's recovery: complete, or not at all. What does not fit in the reply follows as pushes. */
-async function recover(feed: Feed, head: Position, { epoch = "", offset = 0 }: RecoverRequest): Promise<Begin> {
+async function recover(
+  feed: Feed,
+  head: Position,
+  { epoch = "", offset = 0 }: RecoverRequest,
+  refuseUnrecovered: boolean,
+): Promise<Begin> {
   const stretch = await feed.read(offset);
-  if (stretch.epoch !== epoch || stretch.trimmed > offset || offset > stretch.head)
+  if (stretch.epoch !== epoch || stretch.trimmed > offset || offset > stretch.head) {
+    if (refuseUnrecovered) throw new TodokuError(ERRORS.unrecoverablePosition);
     return { position: head, recovered: false };
+  }
   const last = stretch.publications.at(-1)?.offset ?? offset;
   return { position: { epoch, offset: last }, recovered: true, publications: stretch.publications };
 }

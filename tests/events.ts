@@ -1,0 +1,88 @@
+/**
+ * The append-only log of a run: what publishers, subscribers and the store did, in the order in which it happened. The
+ * checker reads nothing else.
+ */
+import type { Delivery } from "../server/src/backbones/contract.ts";
+
+export interface Position {
+  readonly epoch: string;
+  readonly offset: number;
+}
+
+/** What a receiver saw of a message. `key` names it, as its publisher did; `data` is its content. */
+export interface Seen {
+  readonly key: string;
+  readonly data: string;
+  /** Absent on channels without a log. */
+  readonly position?: Position;
+  readonly prev?: number;
+}
+
+export type Event =
+  /** What the channel's namespace promises. */
+  | { readonly kind: "promise"; readonly channel: string; readonly delivery: Delivery }
+  /** Written before the message is sent. */
+  | {
+      readonly kind: "publish";
+      readonly publisher: string;
+      readonly channel: string;
+      readonly key: string;
+      readonly data: string;
+    }
+  /** The publisher was told that it is stored (or handed over, at-most-once). */
+  | {
+      readonly kind: "ok";
+      readonly channel: string;
+      readonly key: string;
+      readonly position?: Position;
+      readonly duplicate: boolean;
+    }
+  /** The publisher was told that it is certainly not stored. */
+  | { readonly kind: "failed"; readonly channel: string; readonly key: string }
+  /** The publisher gave up without knowing. */
+  | { readonly kind: "unknown"; readonly channel: string; readonly key: string }
+  /** The subscriber is promised everything after `from`; without it (at-most-once) what is published from now on. */
+  | { readonly kind: "subscribed"; readonly subscriber: string; readonly channel: string; readonly from?: Position }
+  /** The handler of the subscriber was given a message. */
+  | ({ readonly kind: "handled"; readonly subscriber: string; readonly channel: string } & Seen)
+  /** The subscriber was told that messages are missing. */
+  | {
+      readonly kind: "gap";
+      readonly subscriber: string;
+      readonly channel: string;
+      readonly from: number;
+      readonly to: number;
+      readonly reason: string;
+    }
+  /** Where a durable subscriber's cursor stood. */
+  | { readonly kind: "cursor"; readonly subscriber: string; readonly channel: string; readonly position: Position }
+  /** Something was broken on purpose from here on. */
+  | { readonly kind: "fault"; readonly name: string }
+  /** And is whole again. */
+  | { readonly kind: "healed"; readonly name: string }
+  /** A message of the log as it is stored at the end. */
+  | ({ readonly kind: "stored"; readonly channel: string } & Seen);
+
+export class EventLog {
+  readonly #events: Event[] = [];
+  readonly #waiting = new Set<{ readonly holds: () => boolean; readonly resolve: () => void }>();
+
+  get events(): readonly Event[] {
+    return this.#events;
+  }
+
+  append(event: Event): void {
+    this.#events.push(event);
+    for (const waiting of this.#waiting) {
+      if (!waiting.holds()) continue;
+      this.#waiting.delete(waiting);
+      waiting.resolve();
+    }
+  }
+
+  /** Resolves when `holds` answers yes; it is asked now and after each event. */
+  until(holds: () => boolean): Promise<void> {
+    if (holds()) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.add({ holds, resolve }));
+  }
+}

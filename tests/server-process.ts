@@ -1,0 +1,188 @@
+/** The real program, `todoku serve`, as a child process that can be killed and started again in its place. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import type { ConfigInput } from "../server/src/config.ts";
+
+const MAIN = path.join(import.meta.dirname, "..", "server", "src", "cli", "main.ts");
+const FLAGS = ["--conditions=source", "--disable-warning=ExperimentalWarning"];
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** What a run of the program came to: for starts that are refused. */
+export interface Outcome extends Exit {
+  readonly stderr: string;
+}
+
+/** A folder for configuration and data, and the server that is started in it, again and again, on one port. */
+export class ServerProcess implements AsyncDisposable {
+  readonly port: number;
+  /** Made by the first start, removed with this. */
+  readonly folder: string;
+  readonly #configFile: string;
+  readonly #nodeFlags: readonly string[];
+  #child: ChildProcess | undefined;
+  #stderr = "";
+
+  private constructor(port: number, folder: string, nodeFlags: readonly string[]) {
+    this.port = port;
+    this.folder = folder;
+    this.#nodeFlags = nodeFlags;
+    this.#configFile = path.join(folder, "config.json");
+  }
+
+  /**
+   * Starts the program with `config` and resolves when it is ready. Relative paths in it, such as that of the data, lie in
+   * the folder of this process.
+   */
+  static async start(config: ConfigInput, nodeFlags: readonly string[] = []): Promise<ServerProcess> {
+    const server = await ServerProcess.prepare(config, nodeFlags);
+    await server.restart();
+    return server;
+  }
+
+  /** As `start`, without starting. */
+  static async prepare(config: ConfigInput, nodeFlags: readonly string[] = []): Promise<ServerProcess> {
+    const port = await freePort();
+    const folder = mkdtempSync(path.join(tmpdir(), "todoku-"));
+    const server = new ServerProcess(port, folder, nodeFlags);
+    server.configure(config);
+    return server;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get webSocketUrl(): string {
+    return `ws://127.0.0.1:${this.port}/connection/websocket`;
+  }
+
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** What all runs so far have written to standard error. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Replaces the configuration; it holds from the next start. */
+  configure(config: ConfigInput): void {
+    writeFileSync(
+      this.#configFile,
+      JSON.stringify({
+        log: { level: "error" },
+        ...config,
+        http: { host: "127.0.0.1", ...config.http, port: this.port },
+      }),
+    );
+  }
+
+  /** Starts the program where it does not run, and resolves when it is ready. Rejects with its own words when it is not. */
+  async restart(): Promise<void> {
+    const child = this.#spawn();
+    await new Promise<void>((resolve, reject) => {
+      // Written once it listens; see `announce` in server/src/cli/serve.ts.
+      child.stdout?.once("data", () => resolve());
+      child.once("exit", (code) => reject(new Error(`todoku serve ended with ${code}: ${this.#stderr}`)));
+    });
+    const { ok, status } = await fetch(`${this.url}/health/ready`);
+    if (!ok) throw new Error(`todoku serve is not ready: ${status}`);
+  }
+
+  /** For a start that must fail: resolves with what the program said and how it ended. */
+  async refusedStart(): Promise<Outcome> {
+    const before = this.#stderr.length;
+    const child = this.#spawn();
+    const exit = await ended(child);
+    return { ...exit, stderr: this.#stderr.slice(before) };
+  }
+
+  /** Ends it as a power loss would, and resolves when it is gone. */
+  kill(): Promise<Exit> {
+    return this.signal("SIGKILL");
+  }
+
+  /** Asks it to leave, and resolves when it has. */
+  stop(): Promise<Exit> {
+    return this.signal("SIGTERM");
+  }
+
+  async signal(signal: NodeJS.Signals): Promise<Exit> {
+    const child = this.#child;
+    if (!child) throw new Error("the server does not run");
+    const exit = ended(child);
+    child.kill(signal);
+    return exit;
+  }
+
+  /** One call of the HTTP API. @throws Error with the answered error. */
+  async api<Result>(method: string, body: object): Promise<Result> {
+    const response = await fetch(`${this.url}/api/${method}`, { method: "POST", body: JSON.stringify(body) });
+    const answer = (await response.json()) as { result?: Result; error?: { code: number; message: string } };
+    if (answer.result === undefined) throw new Error(`${method}: ${JSON.stringify(answer.error)}`);
+    return answer.result;
+  }
+
+  /** The sum of a metric's values over all its labels that match. */
+  async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const lines = text.split("\n").filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    return lines
+      .filter((line) => Object.entries(labels).every(([label, value]) => line.includes(`${label}="${value}"`)))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child) await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #spawn(): ChildProcess {
+    if (this.#child) throw new Error("the server runs already");
+    const args = [...FLAGS, ...this.#nodeFlags, MAIN, "serve", "--config", this.#configFile];
+    const child = spawn(process.execPath, args, { cwd: this.folder, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    child.stderr?.on("data", (chunk: Buffer) => (this.#stderr += chunk.toString()));
+    child.once("exit", () => (this.#child = undefined));
+    return child;
+  }
+}
+
+async function ended(child: ChildProcess): Promise<Exit> {
+  // `close` comes after the last output.
+  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+  return { code, signal };
+}
+
+const LOWEST_PORT = 12_000;
+const PORTS = 18_000;
+
+/**
+ * A port below those that the system gives to outgoing connections: a client that keeps trying to connect while the server
+ * is down could otherwise be given the server's own port, and would then be connected to itself.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
+    const server = createServer();
+    try {
+      server.listen(port, "127.0.0.1");
+      await once(server, "listening");
+      return port;
+    } catch {
+      // Taken: try another.
+    } finally {
+      server.close();
+    }
+  }
+}
