@@ -44,24 +44,34 @@ function decodeCommand(line: string, depth: number): DecodedCommand {
   if (line === "{}") return PONG;
   const command = parse(line, depth);
   if (!isObject(command)) throw badFrame("a command must be a JSON object");
-  const { id, ...rest } = command;
-  const names = Object.keys(rest);
+  const { id: given, ...rest } = command;
+  const id = idFrom(given);
+  const names = Object.keys(rest).filter((name) => rest[name] !== null);
   if (names.length === 0 && id === undefined) return PONG;
-  const methods = names.filter((name) => isMethod(name));
-  const [method] = methods;
-  if (method === undefined) {
-    throw badFrame(names.length === 0 ? "a command without a request" : `unknown command ${quote(names[0])}`);
-  }
-  if (methods.length > 1) throw badFrame(`two requests in one command, ${quote(methods[0])} and ${quote(methods[1])}`);
-  if (id !== undefined && !(typeof id === "number" && Number.isSafeInteger(id) && id > 0)) {
-    throw badFrame("id must be a positive integer");
-  }
+  const method = methodAmong(names);
   if (id === undefined && needsId(method)) throw badFrame(`${method} needs an id`);
   const request = rest[method];
   if (!isObject(request)) throw badFrame(`${method} must be an object`);
   const flaw = checkRequest(method, request);
   if (flaw !== undefined) return { id, method, error: new TodokuError(ERRORS.badRequest, `${method}.${flaw}`) };
   return { id, method, request } as unknown as SoundCommand;
+}
+
+/** The base protocol leaves zero values out: an id of 0 is none. */
+function idFrom(given: unknown): number | undefined {
+  if (given === undefined || given === null || given === 0) return undefined;
+  if (typeof given === "number" && Number.isSafeInteger(given) && given > 0) return given;
+  throw badFrame("id must be a positive integer");
+}
+
+/** The one method among a command's fields; fields that are none are ignored beside it. */
+function methodAmong(names: readonly string[]): Method {
+  const [method, second] = names.filter((name) => isMethod(name));
+  if (method === undefined) {
+    throw badFrame(names.length === 0 ? "a command without a request" : `unknown command ${quote(names[0])}`);
+  }
+  if (second !== undefined) throw badFrame(`two requests in one command, ${quote(method)} and ${quote(second)}`);
+  return method;
 }
 
 /** A reply as text; replies that hold publications are better put together with `publicationText`. */
@@ -140,6 +150,6 @@ function badFrame(detail: string): TodokuError {
 }
 
 /** A client's own word in an error: short, and never more than a name. */
-function quote(name: string | undefined): string {
-  return JSON.stringify((name ?? "").slice(0, 32));
+function quote(name = ""): string {
+  return JSON.stringify(name.slice(0, 32));
 }

@@ -120,7 +120,7 @@ export interface HistoryRequest {
   channel: string;
   /** Absent or 0: only the position; -1: as many as the server allows. */
   limit?: number;
-  since?: Position;
+  since?: { epoch?: string; offset?: number };
   reverse?: boolean;
 }
 

@@ -1,8 +1,8 @@
-/** What the fields of each request must be. Fields that are not named here are ignored. */
+/** What the fields of each request must be. Fields that are not named here are ignored; `null` is like an absent field. */
 import { checkChannel } from "./channel.ts";
 import type { Method } from "./frames.ts";
 
-/** Returns what is wrong with a value, in words that follow the field's name. */
+/** Returns what is wrong with a value, in words that follow the field's name; or the path inside it (`.a`, `["a"]`) first. */
 type Check = (value: unknown) => string | undefined;
 
 interface Field {
@@ -11,6 +11,8 @@ interface Field {
 }
 
 type Schema = Readonly<Record<string, Field>>;
+/** A schema's entries, listed once and walked for every request. */
+type Fields = readonly (readonly [name: string, field: Field])[];
 
 const MOST_TAGS = 16;
 const TAG_LENGTH = 256;
@@ -20,10 +22,12 @@ const TOKEN_LENGTH = 16_384;
 
 const text =
   (least: number, most: number): Check =>
-  (value) =>
-    typeof value === "string" && value.length >= least && value.length <= most
-      ? undefined
-      : `must be a text of ${least} to ${most} characters`;
+  (value) => {
+    if (typeof value !== "string" || value.length < least || value.length > most)
+      return `must be a text of ${least} to ${most} characters`;
+    // Half a surrogate pair has no UTF-8: two different keys would be stored as the same one.
+    return value.isWellFormed() ? undefined : "must be well-formed Unicode";
+  };
 
 const integer =
   (least: number, most: number): Check =>
@@ -39,12 +43,14 @@ const epoch = text(0, 128);
 
 const channel: Check = (value) => (typeof value === "string" ? checkChannel(value) : "must be a text");
 
-const object =
-  (schema: Schema): Check =>
-  (value) => {
+const object = (schema: Schema): Check => {
+  const fields = Object.entries(schema);
+  return (value) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return "must be an object";
-    return checkFields(schema, value as Record<string, unknown>, ".");
+    const flaw = checkFields(fields, value as Record<string, unknown>);
+    return flaw === undefined ? undefined : `.${flaw}`;
   };
+};
 
 const mapOf =
   (most: number, check: Check): Check =>
@@ -53,11 +59,13 @@ const mapOf =
     const entries = Object.entries(value);
     if (entries.length > most) return `must have at most ${most} entries`;
     for (const [name, entry] of entries) {
-      const flaw = check(entry);
-      if (flaw !== undefined) return `has an entry ${JSON.stringify(name.slice(0, 32))} that ${flaw}`;
+      const flaw = check(entry) ?? entryName(name);
+      if (flaw !== undefined) return named(`[${JSON.stringify(name.slice(0, 32))}]`, flaw);
     }
     return undefined;
   };
+
+const entryName: Check = text(0, TAG_LENGTH);
 
 const required = (check: Check): Field => ({ check, required: true });
 const optional = (check: Check): Field => ({ check, required: false });
@@ -89,6 +97,7 @@ const SCHEMAS: Readonly<Record<Method, Schema>> = {
     positioned: optional(flag),
     recoverable: optional(flag),
     join_leave: optional(flag),
+    flag: optional(integer(0, 2 ** 31 - 1)),
     start: optional(start),
     durable: optional(text(1, NAME_LENGTH)),
     ack: optional(flag),
@@ -118,6 +127,10 @@ const SCHEMAS: Readonly<Record<Method, Schema>> = {
   nack: receipt,
 };
 
+const FIELDS: ReadonlyMap<Method, Fields> = new Map(
+  Object.entries(SCHEMAS).map(([method, schema]) => [method as Method, Object.entries(schema)]),
+);
+
 /** Requests that may come without an id: nobody waits for their reply. */
 const WITHOUT_ID: ReadonlySet<Method> = new Set(["send", "ack", "nack"]);
 
@@ -129,23 +142,31 @@ export function needsId(method: Method): boolean {
   return !WITHOUT_ID.has(method);
 }
 
-/** What is wrong with a request, beginning with the field's name; undefined for a sound one. */
-export function checkRequest(method: Method, request: Readonly<Record<string, unknown>>): string | undefined {
-  return checkFields(SCHEMAS[method], request, "");
+/**
+ * What is wrong with a request, beginning with the field's name; undefined for a sound one. Takes each `null` that means
+ * an absent field out of the request.
+ */
+export function checkRequest(method: Method, request: Record<string, unknown>): string | undefined {
+  return checkFields(FIELDS.get(method) ?? [], request);
 }
 
-function checkFields(schema: Schema, value: Readonly<Record<string, unknown>>, prefix: string): string | undefined {
-  for (const [name, field] of Object.entries(schema)) {
-    const present = Object.hasOwn(value, name);
-    if (!present && field.required) return `${prefix}${name} is missing`;
-    if (!present || value[name] === null || value[name] === undefined) {
-      if (field.required && field.check !== anything) return `${prefix}${name} is missing`;
-      continue;
+function checkFields(fields: Fields, value: Record<string, unknown>): string | undefined {
+  for (const [name, { check, required }] of fields) {
+    let present = Object.hasOwn(value, name);
+    if (present && value[name] === null && check !== anything) {
+      delete value[name];
+      present = false;
     }
-    const flaw = field.check(value[name]);
-    if (flaw !== undefined) return `${prefix}${name} ${flaw}`;
+    if (!present && required) return `${name} is missing`;
+    if (!present) continue;
+    const flaw = check(value[name]);
+    if (flaw !== undefined) return named(name, flaw);
   }
   return undefined;
+}
+
+function named(name: string, flaw: string): string {
+  return /^[.[]/.test(flaw) ? name + flaw : `${name} ${flaw}`;
 }
 
 /** Whether arrays and objects are nested deeper than `depth`. Iterative, so that no input overflows the stack. */

@@ -34,7 +34,7 @@ export async function historyOf(namespace: Namespace, request: HistoryRequest, l
       limit: Math.max(1, most),
       maxBytes: limits.bytes,
       reverse,
-      ...(since && { after: since.offset }),
+      ...(since && { after: since.offset ?? 0 }),
     });
     if (since?.epoch && since.epoch !== range.epoch) throw new TodokuError(ERRORS.unrecoverablePosition);
     return most === 0 ? { ...range, messages: [] } : range;
