@@ -13,27 +13,48 @@ export interface Environment {
   readonly [name: string]: string | undefined;
 }
 
+/** A configuration, and what it was made from. */
+export interface ReadConfig {
+  readonly config: Config;
+  /** As it was written, with the environment put in: `parseConfig(input)` gives `config`. */
+  readonly input: ConfigInput;
+  /** The file that was read; absent if there is none. */
+  readonly file?: string;
+}
+
+/** As `readConfig`, for those who want the configuration only. */
+export function loadConfig(from: { file?: string; folder: string; env: Environment }): Config {
+  return readConfig(from).config;
+}
+
 /**
  * Reads `file` (default: `todoku.yaml` in `folder`, if it is there), puts in `${VAR}` and the keys' own environment
  * variables, and checks everything.
  *
  * @throws ConfigError that lists every problem with its key, and its line where it stands in a file.
  */
-export function loadConfig({ file, folder, env }: { file?: string; folder: string; env: Environment }): Config {
+export function readConfig({ file, folder, env }: { file?: string; folder: string; env: Environment }): ReadConfig {
   const standard = path.join(folder, CONFIG_FILE);
   const source = file === undefined ? (existsSync(standard) ? standard : undefined) : path.resolve(folder, file);
   const lines = new LineCounter();
   const document = source === undefined ? undefined : readDocument(source, lines);
   const problems: string[] = [];
-  const given = putIn(document?.toJS() ?? {}, env, [], problems);
+  const values = document === undefined || source === undefined ? {} : (valuesOf(document, source) ?? {});
+  const given = putIn(values, env, [], problems);
   if (!isObject(given)) throw new ConfigError([`${source ?? "the configuration"} must hold keys and values`]);
-  const merged = withEnvironment(given, env, problems);
-  return check(merged, problems, (at) => placeOf(document, lines, at, source));
+  const input = withEnvironment(given, env, problems);
+  const config = check(input, problems, (at) => placeOf(document, lines, at, source));
+  return { config, input, ...(source !== undefined && { file: source }) };
 }
 
-/** Checks a configuration that was written in code. @throws ConfigError that lists every problem. */
-export function parseConfig(input: ConfigInput): Config {
-  return check(input, [], () => "");
+/**
+ * Checks a configuration that was written in code, after putting in what `env` (default: nothing) says about its keys.
+ *
+ * @throws ConfigError that lists every problem.
+ */
+export function parseConfig(input: ConfigInput, env: Environment = {}): Config {
+  const problems: string[] = [];
+  return check(withEnvironment(input, env, problems), problems, () => "");
 }
 
 function readDocument(file: string, lineCounter: LineCounter): Document {
@@ -45,11 +66,25 @@ function readDocument(file: string, lineCounter: LineCounter): Document {
       cause: error,
     });
   }
-  const document = parseDocument(text, { lineCounter });
+  const document = parseDocument(text, { lineCounter, logLevel: "error" });
   if (document.errors.length > 0) {
     throw new ConfigError(document.errors.map(({ message }) => `${file}: ${message}`));
   }
   return document;
+}
+
+/** The values of a file; an alias (`*name`) may point nowhere, to too much, or to what it stands in. */
+function valuesOf(document: Document, file: string): unknown {
+  try {
+    const values: unknown = document.toJS();
+    JSON.stringify(values);
+    return values;
+  } catch (error) {
+    const [why = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+    throw new ConfigError([`${file} has an alias that cannot be followed (${why}). Write out what it stands for`], {
+      cause: error,
+    });
+  }
 }
 
 type Place = (at: readonly PropertyKey[]) => string;

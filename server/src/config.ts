@@ -13,6 +13,9 @@ export type Access = (typeof ACCESS)[number];
 
 const access = z.enum(ACCESS);
 
+/** `writeOnly` is what keeps a value out of everything that prints the configuration. */
+const secret = z.string().min(16).meta({ writeOnly: true });
+
 const tls = z
   .strictObject({
     cert: z.string().describe("PEM file with the certificate chain; read again when it changes."),
@@ -78,7 +81,7 @@ const client = z.strictObject({
 const auth = z.strictObject({
   jwt: z
     .strictObject({
-      hmac: z.string().min(16).optional().describe("Shared secret for HS256/384/512, at least 16 characters."),
+      hmac: secret.optional().describe("Shared secret for HS256/384/512, at least 16 characters."),
       jwks: z.url().optional().describe("URL of a key set."),
       public_key: z.string().optional().describe("PEM text or file with a public key."),
       algorithms: z
@@ -91,7 +94,12 @@ const auth = z.strictObject({
     .optional()
     .describe("How connection and subscription tokens are checked; exactly one of hmac, jwks, public_key."),
   api_keys: z
-    .array(z.strictObject({ id: z.string(), key: z.string().min(16) }))
+    .array(
+      z.strictObject({
+        id: z.string().describe("Name of the key in logs."),
+        key: secret.describe("The key, at least 16 characters."),
+      }),
+    )
     .default([])
     .describe("Keys of the HTTP API."),
   insecure: z
@@ -147,7 +155,12 @@ export const configSchema = z.strictObject({
   client: client.prefault({}).describe("Limits and timing of client connections."),
   auth: auth.prefault({}).describe("Who may connect and call the API."),
   log: z
-    .strictObject({ level: z.enum(["debug", "info", "warn", "error", "silent"]).default("info") })
+    .strictObject({
+      level: z
+        .enum(["debug", "info", "warn", "error", "silent"])
+        .default("info")
+        .describe("The least important lines that are written."),
+    })
     .prefault({})
     .describe("What the program writes about itself."),
   drain: duration("10s").describe("Time over which clients are sent elsewhere on SIGTERM."),

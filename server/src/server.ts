@@ -22,6 +22,7 @@ import type { Hooks } from "./hooks.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { logging } from "./logging-observer.ts";
 import { Platform } from "./platform.ts";
+import { preflight } from "./preflight.ts";
 import { VERSION } from "./version.ts";
 
 /** Path of the WebSocket, kept from the base protocol. */
@@ -89,6 +90,8 @@ export class Todoku {
         "auth.insecure is true and so is production. Set auth.jwt and auth.api_keys instead, or production to false",
       ]);
     }
+    const problems = preflight(config);
+    if (problems.length > 0) throw new ConfigError(problems);
     const { clock = systemClock, logger = createLogger(config.log) } = options;
     const metrics = new Metrics();
     const observer = logging(metrics, logger);

@@ -13,18 +13,20 @@ export interface TokenRequest {
   readonly channels?: readonly string[];
   readonly issuer?: string;
   readonly audience?: string;
+  /** HS256 (default), HS384 or HS512. */
+  readonly algorithm?: string;
 }
 
-/** A token signed with the shared secret (HS256). */
+/** A token signed with the shared secret. */
 export async function signToken(secret: string, request: TokenRequest, nowMs: number = Date.now()): Promise<string> {
-  const { user, channel, ttl, info, channels, issuer, audience } = request;
+  const { user, channel, ttl, info, channels, issuer, audience, algorithm = "HS256" } = request;
   const now = Math.floor(nowMs / 1000);
   const token = new SignJWT({
     ...(channel !== undefined && { channel }),
     ...(info !== undefined && { info }),
     ...(channels && { channels }),
   })
-    .setProtectedHeader({ alg: "HS256", typ: "JWT" })
+    .setProtectedHeader({ alg: algorithm, typ: "JWT" })
     .setSubject(user)
     .setIssuedAt(now);
   if (ttl !== undefined) token.setExpirationTime(now + ttl);

@@ -1,5 +1,6 @@
 /** What a command of the program is made of. */
-import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+import type { Readable } from "node:stream";
+import type { Arguments } from "./arguments.ts";
 
 /** How the process ends. */
 export const EXIT = {
@@ -10,7 +11,18 @@ export const EXIT = {
   usage: 2,
   /** The server could not be reached. */
   unavailable: 3,
+  /** Ctrl-C came before the work was done. */
+  interrupted: 130,
 } as const;
+
+/** What each code means, for the help and the docs. */
+export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  ok: "done",
+  failed: "refused or failed",
+  usage: "called wrongly",
+  unavailable: "server not reached",
+  interrupted: "interrupted before the work was done",
+};
 
 export interface Option {
   readonly type: "string" | "boolean";
@@ -26,17 +38,12 @@ export interface Command {
   readonly summary: string;
   /** What follows the name, as the help shows it. */
   readonly usage: string;
+  /** What the summary has no room for, in the help and the docs. */
+  readonly details?: string;
   readonly options: Readonly<Record<string, Option>>;
   readonly examples: readonly string[];
   /** Resolves with the exit code. */
   readonly run: (args: Arguments, terminal: Terminal) => Promise<number>;
-}
-
-export interface Arguments {
-  readonly words: readonly string[];
-  text(option: string): string | undefined;
-  texts(option: string): readonly string[];
-  flag(option: string): boolean;
 }
 
 /** Where a command reads and writes. */
@@ -46,20 +53,40 @@ export interface Terminal {
   readonly color: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly folder: string;
-  readonly input: NodeJS.ReadableStream;
+  readonly input: Readable;
   out(line: string): void;
   error(line: string): void;
-  /** Aborted by Ctrl-C or SIGTERM. */
+  /** Resolves when the reader of standard output has taken what was written: whoever prints without end waits for it. */
+  taken(): Promise<void>;
+  /** Aborted by Ctrl-C or SIGTERM (`INTERRUPTED`), and when nobody reads standard output any more (`UNREAD`). */
   readonly stopped: AbortSignal;
 }
+
+/** Why `stopped` was aborted. */
+export const INTERRUPTED = "interrupted";
+export const UNREAD = "standard output is not read any more";
 
 /** The command was called wrongly; the message says how it is called right. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** The command failed in a way that has an exit code of its own. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  readonly exit: number;
+
+  constructor(exit: number, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.exit = exit;
+  }
+}
+
 export const HELP: Option = { type: "boolean", short: "h", help: "Show this help." };
-export const JSON_LINES: Option = { type: "boolean", help: "Print lines of JSON, also on a terminal." };
+export const JSON_LINES: Option = {
+  type: "boolean",
+  help: "Print lines of JSON on a terminal, too; they are what everything but a terminal gets.",
+};
 export const CONFIG: Option = {
   type: "string",
   short: "c",
@@ -68,51 +95,12 @@ export const CONFIG: Option = {
 };
 export const URL_OPTION: Option = {
   type: "string",
+  short: "u",
   value: "URL",
-  help: "The server. Default: $TODOKU_URL, else http://localhost:8000.",
+  help: "The server. Default: $TODOKU_URL, else what todoku.yaml in this folder says, else http://localhost:8000.",
 };
-export const KEY: Option = { type: "string", value: "KEY", help: "API key. Default: $TODOKU_API_KEY." };
-
-export function parseArguments(command: Command, argv: readonly string[]): Arguments {
-  const options: ParseArgsOptionsConfig = Object.fromEntries(
-    Object.entries(command.options).map(([name, { type, short, multiple }]) => [
-      name,
-      { type, ...(short !== undefined && { short }), ...(multiple && { multiple }) },
-    ]),
-  );
-  try {
-    const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-    const valueOf = (option: string): unknown => values[option];
-    return {
-      words: positionals,
-      text: (option) => {
-        const value = valueOf(option);
-        return typeof value === "string" ? value : undefined;
-      },
-      texts: (option) => [valueOf(option) ?? []].flat().map(String),
-      flag: (option) => valueOf(option) === true,
-    };
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message.split(". To specify")[0] : String(error), {
-      cause: error,
-    });
-  }
-}
-
-export function helpOf({ name, summary, usage, options, examples }: Command): string {
-  const rows = Object.entries(options).map(([option, { short, value, help }]) => {
-    const names = `${short === undefined ? "    " : `-${short}, `}--${option}${value === undefined ? "" : ` ${value}`}`;
-    return `  ${names.padEnd(28)} ${help}`;
-  });
-  return [
-    summary,
-    "",
-    `Usage: todoku ${name}${usage === "" ? "" : ` ${usage}`}`,
-    "",
-    "Options:",
-    ...rows,
-    "",
-    examples.length === 1 ? "Example:" : "Examples:",
-    ...examples.map((example) => `  ${example}`),
-  ].join("\n");
-}
+export const API_KEY: Option = {
+  type: "string",
+  value: "KEY",
+  help: "API key. Default: $TODOKU_API_KEY; for the server of todoku.yaml, the first key in it.",
+};

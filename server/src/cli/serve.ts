@@ -1,12 +1,17 @@
-import { parseConfig, loadConfig } from "../config-file.ts";
 import type { Config } from "../config.ts";
+import { ConfigError } from "../config-error.ts";
+import { CONFIG_FILE, parseConfig, readConfig } from "../config-file.ts";
 import { DEV_CONFIG } from "../dev-config.ts";
 import { createLogger } from "../logger.ts";
 import { servePage } from "../page/page.ts";
 import { startServer, WEBSOCKET_PATH, type RunningServer } from "../server.ts";
 import { VERSION } from "../version.ts";
-import { CONFIG, EXIT, HELP, UsageError, type Arguments, type Command, type Terminal } from "./command.ts";
+import { formatDuration } from "../units.ts";
+import { refuseMore, type Arguments } from "./arguments.ts";
+import { CONFIG, EXIT, HELP, UsageError, type Command, type Terminal } from "./command.ts";
 import { paint } from "./paint.ts";
+
+const PROGRESS_MS = 1000;
 
 export const serve: Command = {
   name: "serve",
@@ -23,13 +28,13 @@ export const serve: Command = {
   },
   examples: ["todoku serve --dev", "todoku serve --config todoku.yaml"],
   run: async (args, terminal) => {
+    refuseMore(args, 0);
     const { config, dev } = configure(args, terminal);
     const logger = createLogger(terminal.human && config.log.level === "info" ? { level: "warn" } : config.log);
     const server = await startServer(config, { logger, ...(dev && { page: servePage(config) }) });
     announce(config, server, terminal);
     await stopped(terminal.stopped);
-    terminal.error(`draining over ${config.drain / 1000} s; press Ctrl-C again to leave at once`);
-    await server.drain();
+    await drain(config, server, terminal);
     return EXIT.ok;
   },
 };
@@ -38,13 +43,36 @@ function configure(args: Arguments, { folder, env }: Terminal): { config: Config
   const file = args.text("config");
   const port = args.text("port");
   if (port !== undefined && !/^\d{1,5}$/.test(port))
-    throw new UsageError(`--port takes a number, not ${JSON.stringify(port)}`);
+    throw new UsageError(`--port takes a number from 0 to 65535, not ${JSON.stringify(port)}`);
   const withPort = port === undefined ? env : { ...env, TODOKU_HTTP_PORT: port };
-  if (!args.flag("dev"))
-    return { config: loadConfig({ folder, env: withPort, ...(file !== undefined && { file }) }), dev: false };
-  if (file !== undefined) throw new UsageError("--dev brings its own configuration: leave out --config");
-  const http = withPort["TODOKU_HTTP_PORT"] === undefined ? {} : { port: Number(withPort["TODOKU_HTTP_PORT"]) };
-  return { config: parseConfig({ ...DEV_CONFIG, http }), dev: true };
+  if (args.flag("dev")) {
+    if (file !== undefined) throw new UsageError("--dev brings its own configuration: leave out --config");
+    return { config: parseConfig(DEV_CONFIG, withPort), dev: true };
+  }
+  const read = readConfig({ folder, env: withPort, ...(file !== undefined && { file }) });
+  if (read.file === undefined) {
+    throw new ConfigError([
+      `there is no ${CONFIG_FILE} in this folder. Write one with \`todoku init\`, name one with --config, or just try it out with \`todoku serve --dev\``,
+    ]);
+  }
+  return { config: read.config, dev: false };
+}
+
+/** Says how many clients are still here, as long as there are any. */
+async function drain({ drain: ms }: Config, server: RunningServer, { error }: Terminal): Promise<void> {
+  const { gateway } = server.todoku;
+  const left = (): string => `${gateway.connections} ${gateway.connections === 1 ? "client" : "clients"}`;
+  if (gateway.connections > 0 && ms > 0)
+    error(`sending ${left()} elsewhere over ${formatDuration(ms)}; press Ctrl-C again to leave at once`);
+  const progress = setInterval(() => {
+    if (gateway.connections > 0) error(`${left()} left`);
+  }, PROGRESS_MS);
+  try {
+    await server.drain();
+  } finally {
+    clearInterval(progress);
+  }
+  error("stopped");
 }
 
 function announce(config: Config, { url, internalUrl }: RunningServer, terminal: Terminal): void {

@@ -167,7 +167,10 @@ class Plan {
     const { dead_letters } = this.#rules.redelivery;
     if (dead_letters === undefined) return;
     const colon = dead_letters.indexOf(":");
-    const target = this.#config.namespaces[colon === -1 ? "" : dead_letters.slice(0, colon)];
+    const name = colon === -1 ? "" : dead_letters.slice(0, colon);
+    const { namespaces } = this.#config;
+    // A namespace may be called `constructor`; that of Object is none.
+    const target = Object.hasOwn(namespaces, name) ? namespaces[name] : undefined;
     if (!target) {
       this.#refuse(
         `puts dead letters on ${JSON.stringify(dead_letters)}, whose namespace is not configured. Add it to namespaces`,
