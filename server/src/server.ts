@@ -80,6 +80,7 @@ export class Todoku {
       ...(jwt && { authenticator: jwtAuthenticator(jwt, clock) }),
     });
     this.operations = this.gateway.operations;
+    metrics.watch(() => this.gateway.waiting());
     this.gateway.start();
   }
 

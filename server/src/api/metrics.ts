@@ -20,6 +20,12 @@ export interface MetricDescription {
   readonly labels: readonly string[];
 }
 
+/** What waits to be sent, in bytes: to all connections, and to the one for which most waits. */
+export interface Waiting {
+  readonly total: number;
+  readonly largest: number;
+}
+
 export class Metrics implements GatewayObserver {
   readonly #registry = new Registry();
   readonly #described: MetricDescription[] = [];
@@ -59,8 +65,17 @@ export class Metrics implements GatewayObserver {
     "From accepting a publish to handing it to the connections of this gateway.",
   );
 
+  readonly #queued = this.#gauge("queued_bytes", "Bytes that wait to be sent, over all connections.");
+  readonly #queuedMost = this.#gauge("queued_bytes_max", "Bytes that wait for the connection with the longest queue.");
+  #waiting: () => Waiting = () => ({ total: 0, largest: 0 });
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** Names the source of what waits to be sent; it is asked when the metrics are read, and not before. */
+  watch(waiting: () => Waiting): void {
+    this.#waiting = waiting;
   }
 
   get contentType(): string {
@@ -69,6 +84,9 @@ export class Metrics implements GatewayObserver {
 
   /** The Prometheus text format. */
   text(): Promise<string> {
+    const { total, largest } = this.#waiting();
+    this.#queued.set(total);
+    this.#queuedMost.set(largest);
     return this.#registry.metrics();
   }
 

@@ -65,6 +65,17 @@ export class Gateway {
     return this.#open.size;
   }
 
+  /** Bytes that wait to be sent: to all connections, and to the one for which most waits. Looks at each of them. */
+  waiting(): { readonly total: number; readonly largest: number } {
+    let total = 0;
+    let largest = 0;
+    for (const { outbox } of this.#open) {
+      total += outbox.waitingBytes;
+      largest = Math.max(largest, outbox.waitingBytes);
+    }
+    return { total, largest };
+  }
+
   start(): void {
     this.#context.hub.start();
     this.#context.heartbeat.start();
