@@ -44,13 +44,14 @@ function decodeCommand(line: string, depth: number): DecodedCommand {
   if (line === "{}") return PONG;
   const command = parse(line, depth);
   if (!isObject(command)) throw badFrame("a command must be a JSON object");
-  const { id: given, ...rest } = command;
-  const id = idFrom(given);
-  const names = Object.keys(rest).filter((name) => rest[name] !== null);
-  if (names.length === 0 && id === undefined) return PONG;
-  const method = methodAmong(names);
+  const id = idOf(command);
+  const method = methodOf(command);
+  if (method === undefined) {
+    if (id === undefined) return PONG;
+    throw badFrame("a command without a request");
+  }
   if (id === undefined && needsId(method)) throw badFrame(`${method} needs an id`);
-  const request = rest[method];
+  const request = command[method];
   if (!isObject(request)) throw badFrame(`${method} must be an object`);
   const flaw = checkRequest(method, request);
   if (flaw !== undefined) return { id, method, error: new TodokuError(ERRORS.badRequest, `${method}.${flaw}`) };
@@ -58,19 +59,23 @@ function decodeCommand(line: string, depth: number): DecodedCommand {
 }
 
 /** The base protocol leaves zero values out: an id of 0 is none. */
-function idFrom(given: unknown): number | undefined {
-  if (given === undefined || given === null || given === 0) return undefined;
-  if (typeof given === "number" && Number.isSafeInteger(given) && given > 0) return given;
+function idOf({ id }: Readonly<Record<string, unknown>>): number | undefined {
+  if (id === undefined || id === null || id === 0) return undefined;
+  if (typeof id === "number" && Number.isSafeInteger(id) && id > 0) return id;
   throw badFrame("id must be a positive integer");
 }
 
-/** The one method among a command's fields; fields that are none are ignored beside it. */
-function methodAmong(names: readonly string[]): Method {
-  const [method, second] = names.filter((name) => isMethod(name));
-  if (method === undefined) {
-    throw badFrame(names.length === 0 ? "a command without a request" : `unknown command ${quote(names[0])}`);
+/** The one method among a command's fields, beside which others are ignored; undefined if it has no field but an id. */
+function methodOf(command: Readonly<Record<string, unknown>>): Method | undefined {
+  let method: Method | undefined;
+  let other: string | undefined;
+  for (const name of Object.keys(command)) {
+    if (name === "id" || command[name] === null) continue;
+    if (!isMethod(name)) other ??= name;
+    else if (method === undefined) method = name;
+    else throw badFrame(`two requests in one command, ${quote(method)} and ${quote(name)}`);
   }
-  if (second !== undefined) throw badFrame(`two requests in one command, ${quote(method)} and ${quote(second)}`);
+  if (method === undefined && other !== undefined) throw badFrame(`unknown command ${quote(other)}`);
   return method;
 }
 
@@ -150,6 +155,6 @@ function badFrame(detail: string): TodokuError {
 }
 
 /** A client's own word in an error: short, and never more than a name. */
-function quote(name = ""): string {
+function quote(name: string): string {
   return JSON.stringify(name.slice(0, 32));
 }
