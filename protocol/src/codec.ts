@@ -1,8 +1,9 @@
 /** Frames to and from text. A frame holds 1..n JSON objects with a newline between them. */
 import { CLOSES, ERRORS } from "./codes.ts";
+import { tooDeep } from "./depth.ts";
 import { TodokuError } from "./error.ts";
 import type { Command, Method, Publication, Push, Reply, Requests } from "./frames.ts";
-import { checkRequest, isMethod, needsId, tooDeep } from "./schema.ts";
+import { checkRequest, isMethod, needsId } from "./schema.ts";
 
 /** A command that may be run. */
 export type SoundCommand = {

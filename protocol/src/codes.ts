@@ -74,6 +74,16 @@ export const ERRORS = {
   },
 } as const;
 
+/** What a client reports of itself. These never cross the wire. */
+export const CLIENT_ERRORS = {
+  unreachable: { code: 450, name: "unreachable", message: "no answer from the server", retry: "retry" },
+  clientClosed: { code: 451, name: "client_closed", message: "client is closed", retry: "stop" },
+  aborted: { code: 452, name: "aborted", message: "aborted", retry: "stop" },
+  handlerFailed: { code: 453, name: "handler_failed", message: "handler failed", retry: "stop" },
+  cursorStoreFailed: { code: 454, name: "cursor_store_failed", message: "cursor store failed", retry: "stop" },
+  tokenFailed: { code: 455, name: "token_failed", message: "no token could be had", retry: "retry" },
+} as const;
+
 /** Reasons why the server ends one subscription. At 2500 and above the client subscribes again. */
 export const UNSUBSCRIBES = {
   byServer: { code: 2000, name: "unsubscribed_by_server", message: "unsubscribed by server", retry: "stop" },

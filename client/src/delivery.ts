@@ -1,0 +1,155 @@
+/**
+ * Hands what the inbox holds to the handler: one at a time, in order, the next not before the last one is done and its
+ * position is stored. What fails is repeated, or given back to the server; it is never passed over in silence.
+ */
+import { CLIENT_ERRORS, TodokuError, type Position } from "@todoku/protocol";
+import type { Backoff } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import type { Inbox, Item } from "./inbox.ts";
+import type { Gap, Message } from "./message.ts";
+
+/** Called with each message; it is done when the returned promise resolves. */
+export type Handler<Data> = (message: Message<Data>) => unknown;
+
+export interface DeliveryOptions {
+  readonly channel: string;
+  readonly clock: Clock;
+  readonly backoff: Backoff;
+  /** How often a message is given to the handler before the subscription ends, where the server does not count. */
+  readonly maxAttempts: number;
+  /** The server hands failed messages out again. */
+  readonly byServer: boolean;
+  /** Keeps a handled position. */
+  readonly store: (position: Position) => Promise<void> | void;
+}
+
+export interface DeliveryEvents<Data> {
+  /** Something was handled. */
+  advanced(): void;
+  gap(gap: Gap): void;
+  /** With `byServer`: the message must come again. */
+  failed(item: Item<Data>): void;
+  error(error: TodokuError): void;
+  /** It cannot go on. */
+  ended(error: TodokuError): void;
+}
+
+export class Delivery<Data> {
+  readonly #inbox: Inbox<Data>;
+  readonly #handler: Handler<Data>;
+  readonly #options: DeliveryOptions;
+  readonly #events: DeliveryEvents<Data>;
+  #running = false;
+  #stopped = false;
+  #current: Item<Data> | undefined;
+  #endWait: (() => void) | undefined;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(inbox: Inbox<Data>, handler: Handler<Data>, options: DeliveryOptions, events: DeliveryEvents<Data>) {
+    this.#inbox = inbox;
+    this.#handler = handler;
+    this.#options = options;
+    this.#events = events;
+  }
+
+  /** What is being handled. */
+  get current(): Item<Data> | undefined {
+    return this.#current;
+  }
+
+  /** Something is in the inbox. */
+  wake(): void {
+    if (!this.#running && !this.#stopped) void this.#run();
+  }
+
+  /** Begins nothing new. Resolves when what is being handled is done. */
+  stop(): Promise<void> {
+    this.#stopped = true;
+    this.#endWait?.();
+    return this.#running ? new Promise((resolve) => this.#whenIdle.push(resolve)) : Promise.resolve();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (!this.#stopped && !this.#inbox.empty) {
+      const item = this.#inbox.take();
+      if (!item) break;
+      this.#current = item;
+      const done = item.message === undefined || (await this.#handle(item, item.message));
+      this.#current = undefined;
+      if (!done) continue;
+      this.#inbox.done(item);
+      if (item.position) await this.#keep(item.position);
+      if (item.gap) this.#events.gap(item.gap);
+      this.#events.advanced();
+    }
+    this.#running = false;
+    for (const idle of this.#whenIdle.splice(0)) idle();
+  }
+
+  /** Returns whether the message is done. */
+  async #handle(item: Item<Data>, message: Message<Data>): Promise<boolean> {
+    const { byServer, maxAttempts, backoff } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#handler(attempt === 1 ? message : { ...message, redelivered: true });
+        return true;
+      } catch (cause) {
+        if (this.#stopped) return false;
+        const again = item.position !== undefined;
+        this.#events.error(this.#failure(item, attempt, cause));
+        // A channel that keeps no log hands out at most once: the handler had its chance.
+        if (!again) return true;
+        if (byServer) {
+          this.#events.failed(item);
+          return false;
+        }
+        if (attempt >= maxAttempts) {
+          this.#events.ended(this.#failure(item, attempt, cause));
+          return false;
+        }
+        await this.#wait(backoff.delay(attempt - 1));
+        if (this.#isStopped()) return false;
+      }
+    }
+  }
+
+  /** A position that is not kept would let the message come twice: it is tried again, and without success the end is told. */
+  async #keep(position: Position): Promise<void> {
+    const { store, maxAttempts, backoff, channel } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await store(position);
+        return;
+      } catch (cause) {
+        const error = new TodokuError(CLIENT_ERRORS.cursorStoreFailed, `position ${position.offset} of ${channel}`, {
+          cause,
+        });
+        if (attempt >= maxAttempts || this.#stopped) return this.#events.ended(error);
+        this.#events.error(error);
+        await this.#wait(backoff.delay(attempt - 1));
+      }
+    }
+  }
+
+  #failure({ position }: Item<Data>, attempt: number, cause: unknown): TodokuError {
+    const where = position ? ` at offset ${position.offset}` : "";
+    return new TodokuError(CLIENT_ERRORS.handlerFailed, `${this.#options.channel}${where}, attempt ${attempt}`, {
+      cause,
+    });
+  }
+
+  #isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(ms, resolve);
+      this.#endWait = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * What has arrived for one subscription and was not handled yet, in order. It knows the three positions that everything else
+ * is decided by: what was handled, what is queued, and what the server has sent on the present connection.
+ */
+import type { Gap as WireGap, Position, Publication } from "@todoku/protocol";
+import { messageOf, type Gap, type Message } from "./message.ts";
+
+/** What stands in the queue. */
+export interface Item<Data> {
+  readonly message?: Message<Data>;
+  readonly gap?: Gap;
+  /** Where the subscription stands when this is done; absent on channels without a log. */
+  readonly position?: Position;
+  readonly size: number;
+  /** Which subscribe it came after. */
+  readonly round: number;
+}
+
+/** A publication was `taken`; was `known` already; or does not follow what is queued: messages are missing (`hole`). */
+export type Outcome = "taken" | "known" | "hole";
+
+/** Most messages that wait, and most characters of them (roughly). */
+export const MOST_WAITING = 1000;
+const MOST_CHARACTERS = 4 * 1024 * 1024;
+
+export class Inbox<Data> {
+  readonly #channel: string;
+  #items: Item<Data>[] = [];
+  #size = 0;
+  #round = 0;
+  #handled: Position | undefined;
+  #queued: Position | undefined;
+  #sent: Position | undefined;
+  #rewound = false;
+
+  constructor(channel: string) {
+    this.#channel = channel;
+  }
+
+  /** Everything up to it was handled. */
+  get handled(): Position | undefined {
+    return this.#handled;
+  }
+
+  /** Everything up to it was handled or is queued. */
+  get queued(): Position | undefined {
+    return this.#queued;
+  }
+
+  get empty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  get full(): boolean {
+    return this.#items.length > MOST_WAITING || this.#size > MOST_CHARACTERS;
+  }
+
+  /** Low enough to ask for more after it was full. */
+  get drained(): boolean {
+    return this.#items.length <= MOST_WAITING / 4 && this.#size <= MOST_CHARACTERS / 4;
+  }
+
+  /** How many subscribes were answered. */
+  get round(): number {
+    return this.#round;
+  }
+
+  /** What may be acknowledged: handled, and sent on the present connection. */
+  get acknowledgeable(): Position | undefined {
+    const handled = this.#handled;
+    const sent = this.#sent;
+    if (!handled || handled.epoch !== sent?.epoch) return undefined;
+    return handled.offset < sent.offset ? handled : sent;
+  }
+
+  /** A position from a cursor store. */
+  restore(position: Position): void {
+    this.#handled = position;
+    this.#queued = position;
+  }
+
+  /**
+   * A subscribe was answered: what follows comes after `position` (absent: the channel keeps no log). `byCursor`: it is the
+   * durable cursor, which may be behind what this client handled, or ahead if another one took over meanwhile.
+   */
+  begin(position: Position | undefined, byCursor: boolean): void {
+    this.#round++;
+    this.#rewound = false;
+    this.#sent = position;
+    const queued = this.#queued;
+    if (!position) {
+      this.#queued = undefined;
+    } else if (!queued) {
+      this.#queued = position;
+      this.#handled ??= position;
+    } else if (queued.epoch !== position.epoch || queued.offset < position.offset) {
+      if (!byCursor) return this.#begunElsewhere(queued, position);
+      // Acknowledged by another client meanwhile: it is nobody's gap.
+      this.#queued = position;
+      if (this.#handled?.epoch === position.epoch) this.#handled = position;
+    }
+  }
+
+  receive(publication: Publication, size: number): Outcome {
+    const { offset, prev } = publication;
+    const queued = this.#queued;
+    if (offset === undefined || !queued) {
+      this.#push({ message: messageOf(this.#channel, publication, undefined), size, round: this.#round });
+      return "taken";
+    }
+    this.#sent = { epoch: queued.epoch, offset };
+    if (offset <= queued.offset) return "known";
+    // After a failed message everything from it on comes again; what was under way before that is not wanted.
+    if (prev !== undefined && prev > queued.offset) return this.#rewound ? "known" : "hole";
+    this.#rewound = false;
+    const position = { epoch: queued.epoch, offset };
+    this.#queued = position;
+    this.#push({ message: messageOf(this.#channel, publication, queued.epoch), position, size, round: this.#round });
+    return "taken";
+  }
+
+  /** A gap takes its place in the queue, unless it is about what was handled already. */
+  receiveGap(gap: WireGap): void {
+    const queued = this.#queued;
+    if (!queued || gap.reason === "dropped") return this.#pushGap(gap, undefined);
+    const { from, to, reason, epoch = queued.epoch } = gap;
+    const anew = epoch !== queued.epoch;
+    const rewritten = reason === "epoch" && !anew;
+    this.#rewound = false;
+    this.#sent = { epoch, offset: to };
+    if (!anew && !rewritten && to <= queued.offset) return;
+    // A cursor of an older epoch: the store may know of messages that were handled in this one.
+    const known = anew && this.#handled?.epoch === epoch ? this.#handled.offset : 0;
+    const position = { epoch, offset: Math.max(to, known) };
+    this.#queued = position;
+    this.#pushGap({ ...gap, from: anew || rewritten ? from : Math.max(from, queued.offset + 1) }, position);
+  }
+
+  /** The next to be handled. */
+  take(): Item<Data> | undefined {
+    const item = this.#items.shift();
+    if (item) this.#size -= item.size;
+    return item;
+  }
+
+  /** What was taken is done. */
+  done({ position, gap }: Item<Data>): void {
+    if (!position) return;
+    const handled = this.#handled;
+    // Only a gap leads back: when the log has lost what was handled.
+    if (!gap && handled?.epoch === position.epoch && handled.offset > position.offset) return;
+    this.#handled = position;
+  }
+
+  /** Handling what was taken failed, and it will come again: forget it, and all that is queued behind it. */
+  rewind(): void {
+    this.#clear();
+    this.#queued = this.#handled;
+    this.#rewound = true;
+  }
+
+  /** Drops what is queued, but not what was taken and is being handled; it is asked for again from what was `handled`. */
+  forgetQueued(taken: Item<Data> | undefined): void {
+    this.#clear();
+    this.#queued = taken?.position ?? this.#handled;
+  }
+
+  /** On a channel without a log nothing can be asked for again: drops the oldest and says so. */
+  dropOldest(): void {
+    const [first] = this.#items;
+    const dropped = first?.gap?.reason === "dropped" ? first.gap.to : 0;
+    if (dropped > 0) this.#items.shift();
+    this.take();
+    const gap: Gap = { channel: this.#channel, from: 0, to: dropped + 1, reason: "dropped" };
+    this.#items.unshift({ gap, size: 0, round: this.#round });
+  }
+
+  #begunElsewhere(queued: Position, { epoch, offset }: Position): void {
+    this.#sent = queued;
+    const reason = epoch === queued.epoch ? "retention" : "epoch";
+    this.receiveGap({ from: queued.offset + 1, to: offset, reason, epoch });
+  }
+
+  #pushGap(gap: WireGap, position: Position | undefined): void {
+    this.#push({ gap: { ...gap, channel: this.#channel }, size: 0, round: this.#round, ...(position && { position }) });
+  }
+
+  #push(item: Item<Data>): void {
+    this.#items.push(item);
+    this.#size += item.size;
+  }
+
+  #clear(): void {
+    this.#items = [];
+    this.#size = 0;
+  }
+}

@@ -1,0 +1,18 @@
+export { ERRORS, CLIENT_ERRORS, CLOSES, UNSUBSCRIBES, TodokuError } from "@todoku/protocol";
+export type { ClientInfo, GapReason, Json, Position, Retry } from "@todoku/protocol";
+export type { BackoffRange } from "./backoff.ts";
+export type { AnyChannel, ChannelOf } from "./channels.ts";
+export type { Clock } from "./clock.ts";
+export type { CursorStore } from "./cursor-store.ts";
+export type { Handler } from "./delivery.ts";
+export type { Gap, Message } from "./message.ts";
+export type { TodokuOptions } from "./options.ts";
+export type { PublishOptions, Published } from "./publishing.ts";
+export type { State } from "./session.ts";
+export { indexedDbCursors } from "./stores/indexed-db.ts";
+export { localStorageCursors, type WebStorage } from "./stores/local-storage.ts";
+export { memoryCursors } from "./stores/memory.ts";
+export type { SubscribeOptions, Subscription, SubscriptionEvents, SubscriptionState } from "./subscription.ts";
+export { Todoku, type History, type HistoryOptions, type TodokuEvents } from "./todoku.ts";
+export type { TokenSource } from "./token.ts";
+export type { WebSocketConstructor, WebSocketLike } from "./web-socket.ts";

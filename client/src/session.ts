@@ -1,0 +1,287 @@
+/** The standing relation with a gateway: connects, keeps the token fresh, comes back after every loss that allows it. */
+import {
+  CLIENT_ERRORS,
+  CLOSES,
+  ERRORS,
+  TodokuError,
+  reconnects,
+  type ConnectResult,
+  type Json,
+  type Push,
+} from "@todoku/protocol";
+import type { Backoff } from "./backoff.ts";
+import { Connection, type ConnectionOptions } from "./connection.ts";
+import { asError, closeError, unreachable } from "./errors.ts";
+import { renewalMs, type Token } from "./token.ts";
+import { redacted } from "./url.ts";
+import { within } from "./within.ts";
+
+/**
+ * `idle`: not asked to connect yet, or told to disconnect. `connecting`: on the way, or waiting for the next try.
+ * `closed`: for good; by `close()`, or because the server refused in a way that another try cannot change.
+ */
+export type State = "idle" | "connecting" | "connected" | "closed";
+
+export interface SessionOptions extends ConnectionOptions {
+  readonly backoff: Backoff;
+  readonly token: Token;
+  readonly data?: Json;
+  readonly name?: string;
+}
+
+export interface SessionEvents {
+  /** `connect` was queued on this connection: what is asked in this call leaves in the same frame. */
+  opening(connection: Connection): void;
+  connected(connection: Connection): void;
+  /** The connection that `opening` was called with is gone. */
+  lost(): void;
+  push(push: Push, size: number): void;
+  state(state: State): void;
+  error(error: TodokuError): void;
+  /** The end; the state is `closed`. */
+  closed(error: TodokuError): void;
+}
+
+interface Waiter {
+  resolve(connection: Connection): void;
+  reject(error: TodokuError): void;
+}
+
+const EXTENSION_VERSION = 1;
+/** A connection that lasted this long was a good one: the next loss begins with the shortest delay. */
+const GOOD_MS = 5_000;
+/** Longest wait for the peer's side of the closing handshake. */
+const CLOSE_MS = 1_000;
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #events: SessionEvents;
+  #state: State = "idle";
+  #id: string | undefined;
+  #connection: Connection | undefined;
+  #disconnected = false;
+  #end: TodokuError | undefined;
+  /** Tries since the last good connection. */
+  #tries = 0;
+  /** Counts what makes a dial under way obsolete. */
+  #dials = 0;
+  #connectedAt = 0;
+  /** The application has been told of this outage. */
+  #complained = false;
+  #cancelTimer: (() => void) | undefined;
+  readonly #waiters = new Set<Waiter>();
+
+  constructor(options: SessionOptions, events: SessionEvents) {
+    this.#options = options;
+    this.#events = events;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** The connection's id, while connected. */
+  get id(): string | undefined {
+    return this.#id;
+  }
+
+  /** The connection, once its `connect` was accepted. */
+  get connection(): Connection | undefined {
+    return this.#state === "connected" ? this.#connection : undefined;
+  }
+
+  /** Why it was closed. */
+  get end(): TodokuError | undefined {
+    return this.#end;
+  }
+
+  /** Connects if nobody has yet, unless the application disconnected. */
+  start(): void {
+    if (this.#state !== "idle" || this.#disconnected) return;
+    this.#become("connecting");
+    void this.#dial();
+  }
+
+  /** Resolves when connected. @throws TodokuError when it is closed before, or after `withinMs`. */
+  connected(withinMs?: number): Promise<Connection> {
+    this.start();
+    const { connection } = this;
+    if (connection) return Promise.resolve(connection);
+    if (this.#end) return Promise.reject(this.#end);
+    return new Promise((resolve, reject) => {
+      const cancel =
+        withinMs === undefined
+          ? undefined
+          : this.#options.clock.after(withinMs, () => {
+              this.#waiters.delete(waiter);
+              reject(unreachable(`not connected within ${withinMs} ms`));
+            });
+      const waiter: Waiter = {
+        resolve: (connection) => {
+          cancel?.();
+          resolve(connection);
+        },
+        reject: (error) => {
+          cancel?.();
+          reject(error);
+        },
+      };
+      this.#waiters.add(waiter);
+    });
+  }
+
+  /** As `connected`, and ends what `disconnect` began. */
+  connect(): Promise<Connection> {
+    this.#disconnected = false;
+    return this.connected();
+  }
+
+  /** Cuts the connection; it stays so until `connect`. */
+  disconnect(): void {
+    if (this.#state === "closed") return;
+    this.#disconnected = true;
+    void this.#drop();
+    this.#become("idle");
+  }
+
+  /** Ends it for good. Resolves when the socket is closed. */
+  async close(error: TodokuError): Promise<void> {
+    if (this.#state === "closed") return;
+    const dropped = this.#drop();
+    this.#end = error;
+    this.#become("closed");
+    for (const waiter of this.#takeWaiters()) waiter.reject(error);
+    this.#events.closed(error);
+    if (dropped) await within(this.#options.clock, CLOSE_MS, dropped);
+  }
+
+  async #dial(): Promise<void> {
+    const dial = ++this.#dials;
+    let token: string | undefined;
+    try {
+      token = await this.#options.token.current();
+    } catch (error) {
+      if (dial === this.#dials) this.#refused(asError(error, CLIENT_ERRORS.tokenFailed, "connection token"));
+      return;
+    }
+    if (dial !== this.#dials) return;
+    const connection = new Connection(this.#options, {
+      opened: () => this.#opened(connection, token),
+      push: (push, size) => this.#events.push(push, size),
+      ended: (code, reason) => this.#lost(code, reason),
+    });
+    this.#connection = connection;
+  }
+
+  #opened(connection: Connection, token: string | undefined): void {
+    const { data, name } = this.#options;
+    const request = {
+      ...(token !== undefined && { token }),
+      ...(data !== undefined && { data }),
+      ...(name !== undefined && { name }),
+      todoku: { version: EXTENSION_VERSION },
+    };
+    connection.ask("connect", request, (error, result) => {
+      if (connection !== this.#connection) return;
+      if (error) this.#refused(error);
+      else this.#accepted(connection, result);
+    });
+    this.#events.opening(connection);
+  }
+
+  #accepted(connection: Connection, result: ConnectResult): void {
+    if (!result.todoku) {
+      const error = new TodokuError(
+        ERRORS.notAvailable,
+        "the server does not speak todoku's extension of the protocol",
+      );
+      return void this.close(error);
+    }
+    this.#id = result.client;
+    this.#connectedAt = this.#options.clock.now();
+    this.#complained = false;
+    connection.watch((result.ping ?? Number.POSITIVE_INFINITY) * 1000, result.pong === true);
+    if (result.ttl !== undefined) this.#renewAfter(renewalMs(result.ttl), connection, 0);
+    this.#become("connected");
+    for (const waiter of this.#takeWaiters()) waiter.resolve(connection);
+    this.#events.connected(connection);
+  }
+
+  /** No connection came about, for a reason that the server or the token's source gave. */
+  #refused(error: TodokuError): void {
+    const renewable = error.retry === "refresh" && this.#options.token.renew();
+    if (error.retry === "stop" || (error.retry === "refresh" && !renewable)) return void this.close(error);
+    void this.#drop();
+    // An expired token is everyday life; anything else the application should know of.
+    this.#tryAgain(renewable ? undefined : error);
+  }
+
+  #lost(code: number, reason: string): void {
+    const error = closeError(code, reason);
+    const wasConnected = this.#state === "connected";
+    if (wasConnected && this.#options.clock.now() - this.#connectedAt >= GOOD_MS) this.#tries = 0;
+    void this.#drop();
+    const renewable = error.retry === "refresh" && this.#options.token.renew();
+    if (!reconnects(code) || (code === CLOSES.expired.code && !renewable)) return void this.close(error);
+    this.#tryAgain(wasConnected ? undefined : unreachable(`${redacted(this.#options.url)}: ${error.message}`));
+  }
+
+  /** Tells of `error` once per outage. */
+  #tryAgain(error: TodokuError | undefined): void {
+    if (error && !this.#complained) {
+      this.#complained = true;
+      this.#events.error(error);
+    }
+    this.#become("connecting");
+    this.#cancelTimer = this.#options.clock.after(this.#options.backoff.jittered(this.#tries++), () => {
+      void this.#dial();
+    });
+  }
+
+  /** Lets go of the connection and of everything that was to come of it. */
+  #drop(): Promise<void> | undefined {
+    this.#dials++;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#id = undefined;
+    if (!connection) return undefined;
+    this.#events.lost();
+    return connection.close();
+  }
+
+  #renewAfter(ms: number, connection: Connection, tries: number): void {
+    if (!this.#options.token.renewable) return;
+    this.#cancelTimer = this.#options.clock.after(ms, () => {
+      this.#options.token.renew();
+      void this.#renew(connection, tries);
+    });
+  }
+
+  /** Gives the server a new token before the old one ends. If that fails for too long, the server ends the connection. */
+  async #renew(connection: Connection, tries: number): Promise<void> {
+    try {
+      const token = await this.#options.token.current();
+      if (connection !== this.#connection) return;
+      const { ttl } = await connection.request("refresh", { token: token ?? "" });
+      if (ttl !== undefined && connection === this.#connection) this.#renewAfter(renewalMs(ttl), connection, 0);
+    } catch (error) {
+      if (connection !== this.#connection) return;
+      this.#events.error(asError(error, CLIENT_ERRORS.tokenFailed, "connection token"));
+      this.#renewAfter(this.#options.backoff.delay(tries), connection, tries + 1);
+    }
+  }
+
+  #takeWaiters(): readonly Waiter[] {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    return waiters;
+  }
+
+  #become(state: State): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#events.state(state);
+  }
+}
