@@ -42,7 +42,7 @@ interface Asked {
 export const FRAME_CHARACTERS = 60_000;
 const FRAME_COMMANDS = 500;
 /** A ping may be this late before the connection counts as dead. */
-const PING_GRACE_MS = 8_000;
+const PING_GRACE_MS = 10_000;
 /** What the transport reports when a connection ended without a closing handshake. */
 const NO_HANDSHAKE = 1006;
 

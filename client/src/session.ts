@@ -48,8 +48,6 @@ interface Waiter {
 }
 
 const EXTENSION_VERSION = 1;
-/** A connection that lasted this long was a good one: the next loss begins with the shortest delay. */
-const GOOD_MS = 5_000;
 /** Longest wait for the peer's side of the closing handshake. */
 const CLOSE_MS = 1_000;
 
@@ -61,11 +59,10 @@ export class Session {
   #connection: Connection | undefined;
   #disconnected = false;
   #end: TodokuError | undefined;
-  /** Tries since the last good connection. */
+  /** Since the last accepted `connect`. */
   #tries = 0;
   /** Counts what makes a dial under way obsolete. */
   #dials = 0;
-  #connectedAt = 0;
   /** The application has been told of this outage. */
   #complained = false;
   #cancelTimer: (() => void) | undefined;
@@ -198,7 +195,7 @@ export class Session {
       return void this.close(error);
     }
     this.#id = result.client;
-    this.#connectedAt = this.#options.clock.now();
+    this.#tries = 0;
     this.#complained = false;
     connection.watch((result.ping ?? Number.POSITIVE_INFINITY) * 1000, result.pong === true);
     if (result.ttl !== undefined) this.#renewAfter(renewalMs(result.ttl), connection, 0);
@@ -219,7 +216,6 @@ export class Session {
   #lost(code: number, reason: string): void {
     const error = closeError(code, reason);
     const wasConnected = this.#state === "connected";
-    if (wasConnected && this.#options.clock.now() - this.#connectedAt >= GOOD_MS) this.#tries = 0;
     void this.#drop();
     const renewable = error.retry === "refresh" && this.#options.token.renew();
     if (!reconnects(code) || (code === CLOSES.expired.code && !renewable)) return void this.close(error);

@@ -2,10 +2,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { CLOSES, ERRORS, UNSUBSCRIBES, reconnects, type Code } from "./codes.ts";
+import { CLIENT_ERRORS, CLOSES, ERRORS, UNSUBSCRIBES, reconnects, type Code } from "./codes.ts";
 
 const SPEC = readFileSync(path.join(import.meta.dirname, "../SPEC.md"), "utf8");
-const tables: Readonly<Record<string, Readonly<Record<string, Code>>>> = { ERRORS, UNSUBSCRIBES, CLOSES };
+const tables: Readonly<Record<string, Readonly<Record<string, Code>>>> = {
+  ERRORS,
+  CLIENT_ERRORS,
+  UNSUBSCRIBES,
+  CLOSES,
+};
 
 test("E1 the errors are those of the document", () => assert.deepEqual(rows(ERRORS), documented("E1")));
 test("E2 the unsubscribe codes are those of the document", () =>
