@@ -1,23 +1,16 @@
 /** The real program, `todoku serve`, as a child process that can be killed and started again in its place. */
-import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { ConfigInput } from "../server/src/config.ts";
+import { Program, type Exit } from "./program.ts";
 
 const MAIN = path.join(import.meta.dirname, "..", "server", "src", "cli", "main.ts");
-const FLAGS = ["--conditions=source", "--disable-warning=ExperimentalWarning"];
 
-/** How a process ended. */
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
-
-/** What a run of the program came to: for starts that are refused. */
-export interface Outcome extends Exit {
+/** What a start that was refused came to. */
+export interface Refusal extends Exit {
   readonly stderr: string;
 }
 
@@ -28,8 +21,7 @@ export class ServerProcess implements AsyncDisposable {
   readonly folder: string;
   readonly #configFile: string;
   readonly #nodeFlags: readonly string[];
-  #child: ChildProcess | undefined;
-  #stderr = "";
+  #program: Program | undefined;
 
   private constructor(port: number, folder: string, nodeFlags: readonly string[]) {
     this.port = port;
@@ -65,14 +57,10 @@ export class ServerProcess implements AsyncDisposable {
     return `ws://127.0.0.1:${this.port}/connection/websocket`;
   }
 
-  /** Undefined while it does not run. */
-  get pid(): number | undefined {
-    return this.#child?.pid;
-  }
-
-  /** What all runs so far have written to standard error. */
-  get stderr(): string {
-    return this.#stderr;
+  /** @throws Error while it does not run. */
+  get program(): Program {
+    if (!this.#program) throw new Error("the server does not run");
+    return this.#program;
   }
 
   /** Replaces the configuration; it holds from the next start. */
@@ -89,40 +77,27 @@ export class ServerProcess implements AsyncDisposable {
 
   /** Starts the program where it does not run, and resolves when it is ready. Rejects with its own words when it is not. */
   async restart(): Promise<void> {
-    const child = this.#spawn();
-    await new Promise<void>((resolve, reject) => {
-      // Written once it listens; see `announce` in server/src/cli/serve.ts.
-      child.stdout?.once("data", () => resolve());
-      child.once("exit", (code) => reject(new Error(`todoku serve ended with ${code}: ${this.#stderr}`)));
-    });
+    // It speaks once it listens; see `announce` in server/src/cli/serve.ts.
+    await this.#start().speaks();
     const { ok, status } = await fetch(`${this.url}/health/ready`);
     if (!ok) throw new Error(`todoku serve is not ready: ${status}`);
   }
 
   /** For a start that must fail: resolves with what the program said and how it ended. */
-  async refusedStart(): Promise<Outcome> {
-    const before = this.#stderr.length;
-    const child = this.#spawn();
-    const exit = await ended(child);
-    return { ...exit, stderr: this.#stderr.slice(before) };
+  async refusedStart(): Promise<Refusal> {
+    const program = this.#start();
+    const exit = await program.ended;
+    return { ...exit, stderr: program.stderr };
   }
 
   /** Ends it as a power loss would, and resolves when it is gone. */
   kill(): Promise<Exit> {
-    return this.signal("SIGKILL");
+    return this.program.end("SIGKILL");
   }
 
   /** Asks it to leave, and resolves when it has. */
   stop(): Promise<Exit> {
-    return this.signal("SIGTERM");
-  }
-
-  async signal(signal: NodeJS.Signals): Promise<Exit> {
-    const child = this.#child;
-    if (!child) throw new Error("the server does not run");
-    const exit = ended(child);
-    child.kill(signal);
-    return exit;
+    return this.program.end("SIGTERM");
   }
 
   /** One call of the HTTP API. @throws Error with the answered error. */
@@ -143,25 +118,20 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child) await this.kill();
+    if (this.#program) await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #spawn(): ChildProcess {
-    if (this.#child) throw new Error("the server runs already");
-    const args = [...FLAGS, ...this.#nodeFlags, MAIN, "serve", "--config", this.#configFile];
-    const child = spawn(process.execPath, args, { cwd: this.folder, stdio: ["ignore", "pipe", "pipe"] });
-    this.#child = child;
-    child.stderr?.on("data", (chunk: Buffer) => (this.#stderr += chunk.toString()));
-    child.once("exit", () => (this.#child = undefined));
-    return child;
+  #start(): Program {
+    if (this.#program) throw new Error("the server runs already");
+    const program = new Program(MAIN, ["serve", "--config", this.#configFile], {
+      folder: this.folder,
+      nodeFlags: this.#nodeFlags,
+    });
+    this.#program = program;
+    void program.ended.then(() => (this.#program = undefined));
+    return program;
   }
-}
-
-async function ended(child: ChildProcess): Promise<Exit> {
-  // `close` comes after the last output.
-  const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  return { code, signal };
 }
 
 const LOWEST_PORT = 12_000;

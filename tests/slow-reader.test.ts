@@ -135,7 +135,7 @@ async function publishAll(
 }
 
 /** Memory that the process has for itself, in bytes; the pages of the mapped log are not counted. */
-function ownMemory(pid: number | undefined): number {
+function ownMemory(pid: number): number {
   const [, kilobytes = "0"] = /RssAnon:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kilobytes) * 1024;
 }
@@ -153,14 +153,14 @@ for (const channel of ["kept:1", "lost:1"]) {
       const other = await Reader.subscribe(t, server.port, channel);
       slow.stopReading();
 
-      const memoryBefore = process.platform === "linux" ? ownMemory(server.pid) : 0;
+      const memoryBefore = process.platform === "linux" ? ownMemory(server.program.pid) : 0;
       let memory = memoryBefore;
       let mostQueued = 0;
       let batches = 0;
       await publishAll(t, server.port, channel, async () => {
         if (batches++ % 10 !== 0) return;
         mostQueued = Math.max(mostQueued, await server.metric("todoku_queued_bytes_max"));
-        if (process.platform === "linux") memory = Math.max(memory, ownMemory(server.pid));
+        if (process.platform === "linux") memory = Math.max(memory, ownMemory(server.program.pid));
       });
       t.diagnostic(
         `${MESSAGES} messages of ${BYTES} bytes: at most ${mostQueued} bytes queued for a connection; the process grew by ` +
