@@ -13,7 +13,7 @@ namespaces:
   ticker: { backbone: mem }
 `;
 
-describe("todoku check", { concurrency: 2 }, () => {
+describe("todoku check", () => {
   test("says what each namespace gets, and opens nothing", async () => {
     using folder = new Folder();
     folder.write("todoku.yaml", GOOD);
@@ -36,7 +36,7 @@ describe("todoku check", { concurrency: 2 }, () => {
   test("--json is one object with the same", async () => {
     using folder = new Folder();
     folder.write("todoku.yaml", GOOD);
-    const { code, out } = await folder.run(["check", "--json"]);
+    const { code, out } = await folder.call(["check", "--json"]);
     assert.equal(code, 0);
     const { ok, namespaces } = JSON.parse(out) as { ok: boolean; namespaces: Record<string, unknown>[] };
     assert.equal(ok, true);
@@ -76,7 +76,7 @@ describe("todoku check", { concurrency: 2 }, () => {
       "todoku.yaml",
       "http: { prot: 1 }\nclient: { ping: soon }\nnamespaces: { chat: { delivery: twice } }\n",
     );
-    const { code, error, out } = await folder.run(["check"]);
+    const { code, error, out } = await folder.call(["check"]);
     assert.equal(code, 1);
     assert.equal(out, "");
     assert.match(error, /http\.prot is unknown; did you mean port\? \(.*todoku\.yaml, line 1\)/);
@@ -101,7 +101,7 @@ namespaces:
       [["check"], "error"],
       [["check", "--json"], "out"],
     ] as const) {
-      const ended = await folder.run(args);
+      const ended = await folder.call(args);
       assert.equal(ended.code, 1);
       for (const part of [
         /http\.tls\.cert cannot be read \(ENOENT/,
@@ -116,22 +116,22 @@ namespaces:
 
   test("a file that is not there, is no YAML, or holds no keys", async () => {
     using folder = new Folder();
-    const missing = await folder.run(["check", "--config", "gone.yaml"]);
+    const missing = await folder.call(["check", "--config", "gone.yaml"]);
     assert.equal(missing.code, 1);
     assert.match(missing.error, /cannot read .*gone\.yaml/);
     folder.write("bad.yaml", "a: [1\nb: 2");
-    const bad = await folder.run(["check", "-c", "bad.yaml"]);
+    const bad = await folder.call(["check", "-c", "bad.yaml"]);
     assert.equal(bad.code, 1);
     assert.match(bad.error, /bad\.yaml: /);
     folder.write("list.yaml", "- 1");
-    const list = await folder.run(["check", "-c", "list.yaml"]);
+    const list = await folder.call(["check", "-c", "list.yaml"]);
     assert.equal(list.code, 1);
     assert.match(list.error, /must hold keys and values/);
   });
 
   test("what may surprise is a notice, not a problem", async () => {
     using folder = new Folder();
-    const { code, out } = await folder.run(["check"], { env: { TODOKU_HTTP_HOST: "0.0.0.0" } });
+    const { code, out } = await folder.call(["check"], { env: { TODOKU_HTTP_HOST: "0.0.0.0" } });
     assert.equal(code, 0);
     for (const part of [
       "no todoku.yaml",

@@ -2,8 +2,10 @@
 import { check } from "./check.ts";
 import type { Command } from "./command.ts";
 import { config } from "./config.ts";
+import { history } from "./history.ts";
 import { init } from "./init.ts";
+import { publish } from "./publish.ts";
 import { serve } from "./serve.ts";
 import { token } from "./token.ts";
 
-export const COMMANDS: readonly Command[] = [serve, init, check, config, token];
+export const COMMANDS: readonly Command[] = [serve, init, check, config, token, publish, history];

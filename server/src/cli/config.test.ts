@@ -12,7 +12,7 @@ import { Folder } from "./program.ts";
 const HMAC = "a-very-secret-secret";
 const KEY = "another-secret-secret";
 
-describe("todoku config", { concurrency: 2 }, () => {
+describe("todoku config", () => {
   test("prints every key with its value, and no secret", async () => {
     using folder = new Folder();
     folder.write(
@@ -46,7 +46,7 @@ describe("todoku config", { concurrency: 2 }, () => {
 
   test("--schema prints a JSON Schema whose defaults the configuration accepts", async () => {
     using folder = new Folder();
-    const { code, out } = await folder.run(["config", "--schema"]);
+    const { code, out } = await folder.call(["config", "--schema"]);
     assert.equal(code, 0);
     const schema = JSON.parse(out) as { properties: Record<string, { default?: unknown }> };
     assert.deepEqual(Object.keys(schema.properties), Object.keys(configSchema.shape));
@@ -60,7 +60,7 @@ describe("todoku config", { concurrency: 2 }, () => {
 
   test("docs has a row for every key that the environment can set, and says what it is for", async () => {
     using folder = new Folder();
-    const { code, out } = await folder.run(["config", "docs"]);
+    const { code, out } = await folder.call(["config", "docs"]);
     assert.equal(code, 0);
     assert.equal(out, `${configReference()}\n`);
     for (const { name, path } of environmentKeys()) {
@@ -73,10 +73,10 @@ describe("todoku config", { concurrency: 2 }, () => {
   test("a broken file and an unknown word are refused", async () => {
     using folder = new Folder();
     folder.write("todoku.yaml", "htpp: {}\n");
-    const broken = await folder.run(["config"]);
+    const broken = await folder.call(["config"]);
     assert.equal(broken.code, 1);
     assert.match(broken.error, /htpp is unknown; did you mean http\?/);
-    const unknown = await folder.run(["config", "doc"]);
+    const unknown = await folder.call(["config", "doc"]);
     assert.equal(unknown.code, 2);
     assert.match(unknown.error, /not "doc"/);
   });

@@ -7,14 +7,14 @@ import { Folder } from "./program.ts";
 
 const STARTS = [[], ["--production"], ["--backbone", "memory"], ["--production", "--backbone", "memory"]];
 
-describe("todoku init", { concurrency: 2 }, () => {
+describe("todoku init", () => {
   for (const start of STARTS) {
     test(`init ${start.join(" ")} writes a file that passes check`, async () => {
       using folder = new Folder();
       const written = await folder.run(["init", ...start]);
       assert.equal(written.code, 0, written.error);
       assert.match(written.out, /wrote todoku\.yaml/);
-      const checked = await folder.run(["check", "--json"]);
+      const checked = await folder.call(["check", "--json"]);
       assert.equal(checked.code, 0, checked.out + checked.error);
       const { namespaces } = JSON.parse(checked.out) as { namespaces: { name: string }[] };
       assert.ok(namespaces.some(({ name }) => name === "chat"));
@@ -26,7 +26,7 @@ describe("todoku init", { concurrency: 2 }, () => {
     const file = path.join(folder.path, "todoku.yaml");
     const secrets = new Set<string>();
     for (const force of [[], ["--force"]]) {
-      const { out, code } = await folder.run(["init", ...force]);
+      const { out, code } = await folder.call(["init", ...force]);
       assert.equal(code, 0);
       if (process.platform !== "win32") assert.equal(statSync(file).mode & 0o777, 0o600);
       const { auth } = parse(readFileSync(file, "utf8")) as {
@@ -44,7 +44,7 @@ describe("todoku init", { concurrency: 2 }, () => {
   test("a file that is there is left alone", async () => {
     using folder = new Folder();
     const file = folder.write("todoku.yaml", "http: { port: 1234 }\n");
-    const { code, error } = await folder.run(["init"]);
+    const { code, error } = await folder.call(["init"]);
     assert.equal(code, 1);
     assert.match(error, /todoku\.yaml is there already.*--force/);
     assert.equal(readFileSync(file, "utf8"), "http: { port: 1234 }\n");
@@ -52,10 +52,10 @@ describe("todoku init", { concurrency: 2 }, () => {
 
   test("a place that cannot be written, and a backbone that nothing is known of", async () => {
     using folder = new Folder();
-    const nowhere = await folder.run(["init", "--config", "no/such/folder.yaml"]);
+    const nowhere = await folder.call(["init", "--config", "no/such/folder.yaml"]);
     assert.equal(nowhere.code, 1);
     assert.match(nowhere.error, /cannot write no\/such\/folder\.yaml \(ENOENT\)/);
-    const unknown = await folder.run(["init", "--backbone", "abacus"]);
+    const unknown = await folder.call(["init", "--backbone", "abacus"]);
     assert.equal(unknown.code, 2);
     assert.match(unknown.error, /--backbone takes embedded or memory, not "abacus"/);
     assert.ok(!existsSync(path.join(folder.path, "todoku.yaml")));

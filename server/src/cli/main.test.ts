@@ -7,27 +7,27 @@ import { COMMANDS } from "./commands.ts";
 import { commandReference, helpOf } from "./help.ts";
 import { Folder } from "./program.ts";
 
-describe("the program", { concurrency: 2 }, () => {
+describe("the program", () => {
   test("without a command, with help and with version it tells about itself", async () => {
     using folder = new Folder();
     const overview = await folder.run([]);
     assert.equal(overview.code, 0);
     for (const { name, summary } of COMMANDS) assert.match(overview.out, new RegExp(`  ${name} +`), summary);
-    assert.equal((await folder.run(["--help"])).out, overview.out);
-    assert.equal((await folder.run(["--version"])).out, `${VERSION}\n`);
+    assert.equal((await folder.call(["--help"])).out, overview.out);
+    assert.equal((await folder.call(["--version"])).out, `${VERSION}\n`);
     const [first] = COMMANDS;
     assert.ok(first);
-    assert.equal((await folder.run(["help", first.name])).out, `${helpOf(first)}\n`);
-    assert.equal((await folder.run([first.name, "--help"])).out, `${helpOf(first)}\n`);
+    assert.equal((await folder.call(["help", first.name])).out, `${helpOf(first)}\n`);
+    assert.equal((await folder.call([first.name, "--help"])).out, `${helpOf(first)}\n`);
   });
 
   test("an unknown command names the nearest one", async () => {
     using folder = new Folder();
-    const { code, out, error } = await folder.run(["chekc"]);
+    const { code, out, error } = await folder.call(["chekc"]);
     assert.equal(code, EXIT.usage);
     assert.equal(out, "");
     assert.match(error, /unknown command "chekc"; did you mean check\?/);
-    assert.match((await folder.run(["--prot"])).error, /unknown option "--prot"/);
+    assert.match((await folder.call(["--prot"])).error, /unknown option "--prot"/);
   });
 
   for (const command of COMMANDS) {

@@ -6,7 +6,7 @@ import { Folder } from "./program.ts";
 
 const SECRET = "0123456789abcdef0123456789abcdef";
 
-describe("todoku token", { concurrency: 2 }, () => {
+describe("todoku token", () => {
   test("prints a connection token that the gateway accepts, and nothing else", async () => {
     using folder = new Folder();
     folder.write("todoku.yaml", `auth: { jwt: { hmac: ${SECRET}, issuer: me, audience: you, algorithms: [HS512] } }\n`);
@@ -37,7 +37,7 @@ describe("todoku token", { concurrency: 2 }, () => {
 
   test("prints a subscription token with --channel", async () => {
     using folder = new Folder();
-    const { code, out } = await folder.run([
+    const { code, out } = await folder.call([
       "token",
       "--user",
       "ada",
@@ -56,7 +56,7 @@ describe("todoku token", { concurrency: 2 }, () => {
   test("the secret may come from the environment", async () => {
     using folder = new Folder();
     for (const name of ["TODOKU_JWT_SECRET", "TODOKU_AUTH_JWT_HMAC"]) {
-      const { code, out } = await folder.run(["token", "--user", "ada"], { env: { [name]: SECRET } });
+      const { code, out } = await folder.call(["token", "--user", "ada"], { env: { [name]: SECRET } });
       assert.equal(code, 0);
       assert.equal((await jwtAuthenticator({ hmac: SECRET }, systemClock).connection(out.trim())).user, "ada");
     }
@@ -80,7 +80,7 @@ describe("todoku token", { concurrency: 2 }, () => {
   for (const [why, args, expected, message] of mistakes) {
     test(`${why} is refused`, async () => {
       using folder = new Folder();
-      const { code, out, error } = await folder.run(["token", ...args]);
+      const { code, out, error } = await folder.call(["token", ...args]);
       assert.equal(code, expected);
       assert.equal(out, "");
       assert.match(error, message);
