@@ -12,11 +12,22 @@ export interface Clock {
   uuid(): string;
 }
 
+/** Node's timers hold 31 bits, and fire at once for more. A token may well be valid for a month. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   after: (ms, callback) => {
-    const timer = setTimeout(callback, ms);
-    timer.unref();
+    const end = Date.now() + ms;
+    let timer: NodeJS.Timeout;
+    const wait = (left: number): void => {
+      timer = setTimeout(
+        () => (left > LONGEST_TIMER_MS ? wait(end - Date.now()) : callback()),
+        Math.min(left, LONGEST_TIMER_MS),
+      );
+      timer.unref();
+    };
+    wait(ms);
     return () => clearTimeout(timer);
   },
   soon: (callback) => {

@@ -30,6 +30,8 @@ export const WEBSOCKET_PATH = "/connection/websocket";
 
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 60_000;
+/** Clients that do not answer the closing handshake are cut after so long. */
+const CLOSE_PATIENCE_MS = 1000;
 
 export interface ServerOptions {
   readonly hooks?: Hooks;
@@ -112,6 +114,7 @@ export class Todoku {
       connections: client.connections,
       unauthenticatedPerAddress: client.unauthenticated_per_address,
       attempts: new RateLimiter(this.#clock, client.rate.connects),
+      clock: this.#clock,
     });
     this.#listeners.push(listener);
     this.#detach.push(listener.attach(server));
@@ -149,6 +152,7 @@ export class Todoku {
   async close(): Promise<void> {
     for (const detach of this.#detach.splice(0)) detach();
     await this.gateway.stop();
+    await Promise.all(this.#listeners.map((listener) => listener.closed(CLOSE_PATIENCE_MS)));
     await this.platform.close();
   }
 

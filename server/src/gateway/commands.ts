@@ -8,6 +8,8 @@ import {
   type Requests,
   type SubscribeRequest,
 } from "@todoku/protocol";
+import type { CursorKey, Cursors } from "../backbones/contract.ts";
+import type { Namespace } from "../namespaces/namespace.ts";
 import { allow, namespaceFor } from "./access.ts";
 import { connect, refresh } from "./connect.ts";
 import { readHistory } from "./history.ts";
@@ -50,7 +52,7 @@ const HANDLERS: Handlers = {
     const subscription = session.subscriptions.get(channel);
     if (subscription) session.drop(subscription);
     const key = subscription?.options.durable?.key;
-    if (forget === true && key && namespace.cursors) await session.context.durables.forget(namespace.cursors, key);
+    if (forget === true && key && namespace.cursors) await forgetCursor(session, namespace, namespace.cursors, key);
     answer({ unsubscribe: {} });
   },
 
@@ -97,7 +99,6 @@ const HANDLERS: Handlers = {
 async function subscribe({ session, id, answer }: Call, request: SubscribeRequest): Promise<void> {
   const { channel } = request;
   const namespace = namespaceFor(session, channel);
-  if (session.subscriptions.has(channel)) throw new TodokuError(ERRORS.alreadySubscribed);
   const release = session.reserve(channel);
   try {
     const grant = await authorise(session, namespace, request);
@@ -129,6 +130,15 @@ async function publish({ session, answer }: Call, request: Requests["publish"]):
       ...(duplicate === true && { duplicate }),
     },
   });
+}
+
+async function forgetCursor(session: Session, namespace: Namespace, cursors: Cursors, key: CursorKey): Promise<void> {
+  try {
+    await session.context.durables.forget(cursors, key);
+  } catch (error) {
+    session.observer.backboneFailed(namespace, "forget", error);
+    throw new TodokuError(ERRORS.backboneUnavailable, undefined, { cause: error });
+  }
 }
 
 function subscriptionTo(session: Session, channel: string): NonNullable<ReturnType<Session["subscriptions"]["get"]>> {

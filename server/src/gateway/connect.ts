@@ -4,6 +4,7 @@ import {
   ERRORS,
   TodokuError,
   type ConnectRequest,
+  type ConnectResult,
   type Json,
   type RefreshRequest,
   type RecoverRequest,
@@ -41,28 +42,29 @@ export async function connect({ session, id, answer }: Call, request: ConnectReq
     ...(info !== undefined && { info }),
     ...(expireAt !== undefined && { expireAt }),
   });
-  const prepared = await prepareServerSide(session, subs, request.subs ?? {});
-  if (session.ended) {
-    for (const one of prepared) one.abandon();
-    return;
+  if (subs.size > limits.channels) throw new TodokuError(CLOSES.channelLimit);
+  const releases = [...subs.keys()].map((channel) => session.reserve(channel));
+  try {
+    const prepared = await prepareServerSide(session, subs, request.subs ?? {});
+    if (!session.ended) answer(connectReply(id, connectResult(session, data, expireAt), prepared));
+    for (const one of prepared) one.begin();
+  } finally {
+    for (const release of releases) release();
   }
-  answer(
-    connectReply(
-      id,
-      {
-        client: session.client,
-        version: session.context.version,
-        ...session.ttl(expireAt),
-        ping: Math.round(limits.ping / 1000),
-        pong: true,
-        ...(data !== undefined && { data }),
-        session: session.client,
-        todoku: { version: EXTENSION_VERSION, session: session.client },
-      },
-      prepared,
-    ),
-  );
-  for (const one of prepared) one.begin();
+}
+
+function connectResult(session: Session, data: Json | undefined, expireAt: number | undefined): ConnectResult {
+  const { limits, version } = session.context;
+  return {
+    client: session.client,
+    version,
+    ...session.ttl(expireAt),
+    ping: Math.round(limits.ping / 1000),
+    pong: true,
+    ...(data !== undefined && { data }),
+    session: session.client,
+    todoku: { version: EXTENSION_VERSION, session: session.client },
+  };
 }
 
 export async function refresh({ session, answer }: Call, { token }: RefreshRequest): Promise<void> {
@@ -110,7 +112,6 @@ async function prepareServerSide(
   subs: Accepted["subs"],
   recover: Readonly<Record<string, RecoverRequest>>,
 ): Promise<readonly Prepared[]> {
-  if (subs.size > session.context.limits.channels) throw new TodokuError(CLOSES.channelLimit);
   const outcomes = await Promise.allSettled(
     [...subs].map(([channel, { info, data, recover: from }]) => {
       const namespace = namespaceFor(session, channel);

@@ -32,8 +32,10 @@ export class CursorWriter {
     return this.#cursors.claim(key);
   }
 
-  forget(key: CursorKey): Promise<void> {
-    return this.#cursors.forget(key);
+  /** Removes the cursor, after what was handed over before: a late write would bring it back. */
+  async forget(key: CursorKey): Promise<void> {
+    await this.flushed();
+    await this.#cursors.forget(key);
   }
 
   write(key: CursorKey, fence: number, cursor: Cursor): Promise<CursorOutcome> {

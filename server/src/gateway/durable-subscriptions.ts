@@ -1,4 +1,5 @@
 /** Who holds which durable subscription on this gateway, and the hand-over from an older holder to a newer one. */
+import { ERRORS, TodokuError } from "@todoku/protocol";
 import type { ClaimedCursor, CursorKey, Cursors } from "../backbones/contract.ts";
 import { CursorWriter, cursorName, DurableCursor } from "./durable-cursor.ts";
 
@@ -12,7 +13,11 @@ export class DurableSubscriptions {
   readonly #writers = new Map<Cursors, CursorWriter>();
   readonly #holders = new Map<string, Holder>();
 
-  /** Takes the durable subscription from whoever holds it, here or on another gateway. Rejects with the backbone's error. */
+  /**
+   * Takes the durable subscription from whoever holds it, here or on another gateway. Rejects with the backbone's error.
+   *
+   * @throws TodokuError 404 if another connection asked for it meanwhile: it must not be fenced off by an older one.
+   */
   async claim(
     cursors: Cursors,
     key: CursorKey,
@@ -25,6 +30,7 @@ export class DurableSubscriptions {
     // What the older holder acknowledged counts: let it be stored before the claim fences it off.
     const writer = this.#writer(cursors);
     await writer.flushed();
+    if (this.#holders.get(name) !== holder) throw new TodokuError(ERRORS.takenOver);
     const claimed = await writer.claim(key);
     return { claimed, cursor: new DurableCursor(writer, key, claimed.fence, () => holder.takenOver()) };
   }

@@ -45,6 +45,7 @@ export class Feed {
   #early: Frame[] | undefined = [];
   #repairing = false;
   #repairAgain = false;
+  #cancelRetry: (() => void) | undefined;
   #moved = false;
   #closed = false;
 
@@ -74,6 +75,7 @@ export class Feed {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#cancelRetry?.();
     await this.#detach?.();
   }
 
@@ -140,12 +142,16 @@ export class Feed {
   /** Reads what the bus did not tell, and delivers it. One repair at a time; frames that come meanwhile ask for another round. */
   #repair(): void {
     this.#repairAgain = true;
-    if (this.#repairing || this.#closed) return;
+    if (this.#repairing || this.#closed || this.#cancelRetry) return;
     this.#observer.caughtUp(this.namespace, "repair");
     this.#repairing = true;
     this.#readMissing().catch((error: unknown) => {
       this.#observer.backboneFailed(this.namespace, "read", error);
-      this.#clock.after(REPAIR_RETRY_MS, () => this.#repair());
+      if (this.#closed) return;
+      this.#cancelRetry = this.#clock.after(REPAIR_RETRY_MS, () => {
+        this.#cancelRetry = undefined;
+        this.#repair();
+      });
     });
   }
 
@@ -185,6 +191,8 @@ export class Feed {
     const { log } = this.namespace;
     if (!log) return { epoch: "", publications: [], head: 0, trimmed: 0 };
     const { epoch, messages, head, trimmed } = await log.read(this.channel, { after: offset, limit, maxBytes });
+    // Whoever reads may be the first to see a new epoch.
+    if (this.#position && this.#position.epoch !== epoch) this.#repair();
     let prev = Math.max(offset, trimmed);
     const publications = messages.map((message) => {
       const publication = new SharedPublication(this.channel, message, message.offset, prev);

@@ -19,6 +19,9 @@ import { Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import type { Handshake, Socket, SocketEvents } from "./socket.ts";
 
+/** A drain waits so long for the commands of one connection. */
+const DRAIN_PATIENCE_MS = 5000;
+
 export interface GatewayOptions {
   readonly limits: Config["client"];
   readonly insecure: boolean;
@@ -99,7 +102,7 @@ export class Gateway {
 
   /**
    * Sends all clients elsewhere, evenly over `ms`. Each connection's commands are finished and answered before it is
-   * closed. Resolves when every connection has been told and everything acknowledged is stored. The listener must have
+   * closed, unless they take more than five seconds. Resolves when every connection has been told and everything acknowledged is stored. The listener must have
    * stopped accepting before.
    */
   async drain(ms: number): Promise<void> {
@@ -118,9 +121,16 @@ export class Gateway {
   }
 
   async #sendAway(session: Session, afterMs: number): Promise<void> {
-    if (afterMs > 0) await new Promise<void>((resolve) => this.#context.clock.after(afterMs, resolve));
+    const { clock } = this.#context;
+    if (afterMs > 0) await new Promise<void>((resolve) => clock.after(afterMs, resolve));
     session.refuseCommands();
-    await session.idle();
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(DRAIN_PATIENCE_MS, resolve);
+      void session.idle().then(() => {
+        cancel();
+        resolve();
+      });
+    });
     session.end(CLOSES.shutdown);
   }
 }

@@ -22,6 +22,7 @@ export class Hub {
   readonly #observer: GatewayObserver;
   readonly #beaconMs: number;
   readonly #entries = new Map<string, Entry>();
+  #stopped = false;
   #cancelBeacon: (() => void) | undefined;
 
   constructor(clock: Clock, observer: GatewayObserver, beaconMs: number) {
@@ -39,6 +40,7 @@ export class Hub {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#cancelBeacon?.();
     this.#cancelBeacon = undefined;
     const entries = [...this.#entries.values()];
@@ -50,27 +52,20 @@ export class Hub {
   /**
    * Follows the channel; `release` must be called once for every success.
    *
-   * @throws TodokuError 402 when the backbone cannot be reached.
+   * @throws TodokuError 402 when the backbone cannot be reached, or the hub was stopped.
    */
   async attach(channel: string, namespace: Namespace): Promise<Feed> {
+    if (this.#stopped) throw new TodokuError(ERRORS.backboneUnavailable);
     let entry = this.#entries.get(channel);
     if (!entry) {
       const feed = new Feed(channel, namespace, this.#clock, this.#observer);
-      entry = { feed, opened: feed.open(), users: 0, cancelClose: undefined };
+      entry = { feed, opened: this.#open(feed), users: 0, cancelClose: undefined };
       this.#entries.set(channel, entry);
     }
     entry.users++;
     entry.cancelClose?.();
     entry.cancelClose = undefined;
-    try {
-      await entry.opened;
-    } catch (error) {
-      entry.users--;
-      if (this.#entries.get(channel) === entry) this.#entries.delete(channel);
-      await entry.feed.close().catch(() => {});
-      this.#observer.backboneFailed(namespace, "subscribe", error);
-      throw new TodokuError(ERRORS.backboneUnavailable, undefined, { cause: error });
-    }
+    await entry.opened;
     return entry.feed;
   }
 
@@ -83,6 +78,18 @@ export class Hub {
       this.#entries.delete(feed.channel);
       feed.close().catch((error: unknown) => this.#observer.backboneFailed(feed.namespace, "unsubscribe", error));
     });
+  }
+
+  /** A feed that could not be opened is gone, for all who wait for it: the next attach tries anew. */
+  async #open(feed: Feed): Promise<void> {
+    try {
+      await feed.open();
+    } catch (error) {
+      this.#observer.backboneFailed(feed.namespace, "subscribe", error);
+      if (this.#entries.get(feed.channel)?.feed === feed) this.#entries.delete(feed.channel);
+      await feed.close().catch(() => {});
+      throw new TodokuError(ERRORS.backboneUnavailable, undefined, { cause: error });
+    }
   }
 
   feed(channel: string): Feed | undefined {

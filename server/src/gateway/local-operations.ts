@@ -48,7 +48,7 @@ export class LocalOperations implements Operations {
     channel: string,
     options: { info?: Json; data?: Json; expireAt?: number } = {},
   ): Promise<number> {
-    const sessions = this.#of(target).filter((session) => !session.subscriptions.has(channel));
+    const sessions = this.#of(target);
     await Promise.all(sessions.map((session) => subscribeFor(session, channel, options)));
     return sessions.length;
   }
@@ -131,8 +131,11 @@ async function subscribeFor(
   channel: string,
   { info, data, expireAt }: { info?: Json; data?: Json; expireAt?: number },
 ): Promise<void> {
-  const release = session.reserve(channel);
+  await session.settled();
+  if (session.ended) return;
+  let release = (): void => {};
   try {
+    release = session.reserve(channel);
     const prepared = await prepare(
       session,
       namespaceFor(session, channel),
@@ -149,7 +152,7 @@ async function subscribeFor(
     session.pushText(subscribePush(channel, prepared));
     prepared.begin();
   } catch (error) {
-    // Another subscribe of the same channel won: the client has what it should have.
+    // The client has what it should have, from before or because a subscribe of its own won.
     if (!(error instanceof TodokuError && error.code === ERRORS.alreadySubscribed.code)) throw error;
   } finally {
     release();

@@ -12,14 +12,16 @@ import {
   type DecodedCommand,
   type Gap,
   type Json,
+  type Method,
   type Push,
   type Reply,
+  type Retry,
 } from "@todoku/protocol";
 import type { Clock } from "../clock.ts";
 import type { Caller } from "../hooks.ts";
 import { runCommand } from "./commands.ts";
 import type { GatewayContext } from "./context.ts";
-import { asDeadLetter } from "./dead-letters.ts";
+import { storeDeadLetter } from "./dead-letters.ts";
 import type { GatewayObserver } from "./observer.ts";
 import { Outbox } from "./outbox.ts";
 import type { SharedPublication } from "./shared-publication.ts";
@@ -33,6 +35,12 @@ const PING = encoder.encode("{}");
 const EXPIRY_GRACE_MS = 25_000;
 /** Most commands of one connection under way at once. */
 const MOST_PENDING = 1000;
+/** How a connection ends whose `connect` was answered with an error, by what the client should do about that error. */
+const AFTER_FAILED_CONNECT: Readonly<Record<Retry, Code>> = {
+  retry: CLOSES.reconnect,
+  refresh: CLOSES.expired,
+  stop: CLOSES.doNotReconnect,
+};
 
 type RunnableCommand = Exclude<DecodedCommand, { readonly method: "pong" }>;
 
@@ -60,6 +68,8 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   #connecting: Promise<void> | undefined;
   readonly #reserved = new Set<string>();
   #pending = 0;
+  /** What the commands under way hold, in UTF-16 units of their frames. */
+  #pendingSize = 0;
   #refusing = false;
   #whenIdle: (() => void)[] = [];
   #awaitingPong = false;
@@ -76,7 +86,10 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
     this.origin = origin;
     this.#onAuthenticated = onAuthenticated;
     this.outbox = new Outbox(socket, context.flusher, context.limits.queue_bytes, () => this.#onRoom());
-    this.#cancelDeadline = context.clock.after(context.limits.connect_timeout, () => this.end(CLOSES.stale));
+    this.#cancelDeadline = context.clock.after(context.limits.connect_timeout, () =>
+      // A slow answer of the application is not the client's fault: it may come again.
+      this.end(this.#connecting ? CLOSES.internal : CLOSES.stale),
+    );
   }
 
   get user(): string {
@@ -114,9 +127,10 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
       this.end(CLOSES.badRequest, error instanceof TodokuError ? error.message : undefined);
       return;
     }
+    const size = text.length / commands.length;
     for (const command of commands) {
       if (this.#ending) return;
-      this.#take(command);
+      this.#take(command, size);
     }
   }
 
@@ -140,25 +154,31 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
 
   // ── commands ───────────────────────────────────────────────────────────────
 
-  #take(command: DecodedCommand): void {
-    if (command.method === "pong") {
+  #take(command: DecodedCommand, size: number): void {
+    const { method } = command;
+    if (method === "pong") {
       this.#awaitingPong = false;
       return;
     }
-    if (this.#identity === undefined && this.#connecting === undefined) {
-      if (command.method !== "connect")
-        return this.end(CLOSES.badRequest, `connect must come first, not ${command.method}`);
-      this.#connecting = this.#run(command).finally(() => {
-        this.#connecting = undefined;
-      });
+    const first = this.#identity === undefined && this.#connecting === undefined;
+    if (first && method !== "connect") return this.end(CLOSES.badRequest, `connect must come first, not ${method}`);
+    if (!first && method === "connect") return this.end(CLOSES.badRequest, "connect may come once only");
+    if (!this.#admits(method, size)) {
+      this.observer.command(method, ERRORS.tooManyRequests.code);
+      this.#answerError(command.id, new TodokuError(ERRORS.tooManyRequests));
       return;
     }
-    if (command.method === "connect") return this.end(CLOSES.badRequest, "connect may come once only");
-    const before = this.#connecting ?? this.#busyChannels.get(channelOf(command));
-    const run = before ? before.then(() => this.#run(command)) : this.#run(command);
-    // What concerns a channel waits for a subscribe or unsubscribe of that channel that came before it.
-    if (command.method === "subscribe" || command.method === "unsubscribe") {
-      const channel = channelOf(command);
+    this.#pending++;
+    this.#pendingSize += size;
+    const channel = channelOf(command);
+    // What concerns a channel waits for a subscribe or unsubscribe of it that came before, and everything for connect.
+    const before = this.#busyChannels.get(channel) ?? this.#connecting;
+    const run = before ? before.then(() => this.#run(command, size)) : this.#run(command, size);
+    if (method === "connect") {
+      this.#connecting = run.then(() => {
+        this.#connecting = undefined;
+      });
+    } else if ((method === "subscribe" || method === "unsubscribe") && channel !== "") {
       this.#busyChannels.set(channel, run);
       void run.then(() => {
         if (this.#busyChannels.get(channel) === run) this.#busyChannels.delete(channel);
@@ -167,23 +187,17 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   }
 
   /** Runs one command and answers it. Never rejects. */
-  async #run(command: RunnableCommand): Promise<void> {
-    if (this.#ending) return;
-    const { id, method } = command;
-    if (this.#pending >= MOST_PENDING || !this.#withinRate(method)) {
-      this.observer.command(method, ERRORS.tooManyRequests.code);
-      this.#answerError(id, new TodokuError(ERRORS.tooManyRequests));
-      return;
-    }
-    this.#pending++;
+  async #run(command: RunnableCommand, size: number): Promise<void> {
     try {
+      if (this.#ending) return;
       if ("error" in command) throw command.error;
-      await runCommand(this, command, (reply) => this.#answer(id, reply));
-      this.observer.command(method, undefined);
+      await runCommand(this, command, (reply) => this.#answer(command.id, reply));
+      this.observer.command(command.method, undefined);
     } catch (error) {
       this.#fail(command, error);
     } finally {
       this.#pending--;
+      this.#pendingSize -= size;
       if (this.#pending === 0) for (const idle of this.#whenIdle.splice(0)) idle();
     }
   }
@@ -195,24 +209,25 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
     if (refusal.code === ERRORS.internal.code)
       this.observer.backboneFailed(undefined, method, refusal.cause ?? refusal);
     const close = Object.values(CLOSES).find(({ code }) => code === refusal.code);
-    if (close) this.end(close);
-    else this.#answerError(id, refusal);
-    // A connect that failed leaves nothing to wait for but another attempt on a new connection.
-    if (method === "connect" && !close) this.#endAfterAnswer(refusal);
+    if (close) return this.end(close);
+    this.#answerError(id, refusal);
+    // Commands that were sent along must not be run for somebody who was not let in.
+    if (method === "connect") this.end(AFTER_FAILED_CONNECT[refusal.retry]);
   }
 
-  #endAfterAnswer({ retry }: TodokuError): void {
-    this.outbox.flush();
-    if (retry === "stop") this.end(CLOSES.doNotReconnect);
-  }
-
-  #withinRate(method: string): boolean {
-    const { rates } = this.context;
-    if (!rates.commands.take(this.client)) return false;
-    if (this.user !== "" && !rates.user.take(this.user)) return false;
-    if (method === "publish") return rates.publish.take(this.client);
-    if (method === "subscribe") return rates.subscribe.take(this.client);
-    return true;
+  /** Whether one more command may be run, by what is under way and by the rates. */
+  #admits(method: Method, size: number): boolean {
+    const mostSize = 4 * this.context.limits.queue_bytes;
+    if (this.#pending >= MOST_PENDING || (this.#pending > 0 && this.#pendingSize + size > mostSize)) return false;
+    // Receipts are bounded by the messages in flight. One that was turned away unheard would stop delivery for good.
+    if (method === "ack" || method === "nack") return true;
+    const { commands, publish, subscribe, user } = this.context.rates;
+    return (
+      commands.take(this.client) &&
+      (method !== "publish" || publish.take(this.client)) &&
+      (method !== "subscribe" || subscribe.take(this.client)) &&
+      (this.user === "" || user.take(this.user))
+    );
   }
 
   #answer(id: number | undefined, reply: string | Reply): void {
@@ -242,6 +257,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
 
   /** Moves the connection's end; seconds since 1970, undefined for none. Past it there is some time to refresh. */
   expireAt(seconds: number | undefined): void {
+    if (this.#closed) return;
     this.#cancelDeadline?.();
     this.#cancelDeadline =
       seconds === undefined
@@ -291,6 +307,11 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
     this.outbox.flush();
     this.outbox.socket.close(code.code, closeReason(code.message, detail));
     this.#release();
+  }
+
+  /** Resolves when `connect` was answered, or at once if it does not run. */
+  async settled(): Promise<void> {
+    await this.#connecting;
   }
 
   /** Resolves when no command is under way. */
@@ -361,13 +382,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   }
 
   async deadLetter(subscription: Subscription, publication: SharedPublication, attempts: number): Promise<void> {
-    const { namespaces, publisher } = this.context;
-    const { namespace, channel } = subscription.feed;
-    const target = namespace.redelivery.deadLetters;
-    const into = target === undefined ? undefined : namespaces.of(target);
-    if (target === undefined || into === undefined) throw new Error(`no namespace for the dead letters of ${channel}`);
-    await publisher.publish(into, target, publication.message.data, asDeadLetter(subscription, publication, attempts));
-    this.observer.deadLettered(namespace);
+    await storeDeadLetter(this.context, subscription, publication, attempts);
   }
 }
 
@@ -377,7 +392,8 @@ function channelOf(command: RunnableCommand): string {
 
 /** A close reason holds at most 123 bytes of UTF-8. */
 function closeReason(message: string, detail: string | undefined): string {
-  let reason = detail === undefined ? message : `${message}: ${detail}`.replace(`${message}: ${message}`, message);
+  const whole = detail === undefined ? message : `${message}: ${detail}`.replace(`${message}: ${message}`, message);
+  let reason = whole.slice(0, 123);
   while (encoder.encode(reason).length > 123) reason = reason.slice(0, -1);
   return reason;
 }

@@ -6,7 +6,6 @@ import {
   type ClientInfo,
   type Json,
   type Position,
-  type RecoverRequest,
   type Start,
   type SubscribeRequest,
   type SubscribeResult,
@@ -43,7 +42,10 @@ export interface Prepared {
   /** Recovered publications that belong in the reply. */
   readonly publications: readonly SharedPublication[];
   readonly subscription: Subscription;
-  /** Starts delivery, or tells at once that another connection took the durable subscription over meanwhile. */
+  /**
+   * Starts delivery, or tells at once that another connection took the durable subscription over meanwhile. Gives
+   * everything back if the connection has ended.
+   */
   begin(): void;
   /** Gives everything back instead. */
   abandon(): void;
@@ -87,7 +89,9 @@ export async function prepare(
   } catch (error) {
     durable.letGo();
     hub.release(feed);
-    throw error;
+    if (error instanceof TodokuError) throw error;
+    session.observer.backboneFailed(namespace, "read", error);
+    throw new TodokuError(ERRORS.backboneUnavailable, undefined, { cause: error });
   }
 }
 
@@ -136,6 +140,10 @@ function ready(
     ...(durable.cursor && { durable: durable.cursor, letGo: () => durable.letGo() }),
   });
   durable.subscription = subscription;
+  const abandon = (): void => {
+    durable.letGo();
+    session.context.hub.release(feed);
+  };
   return {
     subscription,
     publications,
@@ -147,6 +155,8 @@ function ready(
       ...(begins.cursor && { cursor: begins.cursor }),
     },
     begin: () => {
+      // A client that does not read its replies may have been closed over this one.
+      if (session.ended) return abandon();
       session.subscriptions.set(feed.channel, subscription);
       session.observer.subscribed(feed.namespace);
       expireAt(session, subscription, grant.expireAt);
@@ -154,10 +164,7 @@ function ready(
       announce(session, feed, "join", info);
       if (durable.lost) durable.takenOver();
     },
-    abandon: () => {
-      durable.letGo();
-      session.context.hub.release(feed);
-    },
+    abandon,
   };
 }
 
@@ -171,7 +178,7 @@ async function whereToBegin(feed: Feed, request: SubscribeRequest): Promise<Begi
   const head = feed.position;
   if (head === undefined) return {};
   if (request.start !== undefined) return { position: await placeOf(feed, head, request.start) };
-  if (request.recover === true) return recover(feed, head, request, ((request.flag ?? 0) & REFUSE_UNRECOVERED) !== 0);
+  if (request.recover === true) return recover(feed, request);
   return { position: head };
 }
 
@@ -185,15 +192,15 @@ async function placeOf(feed: Feed, head: Position, start: Start): Promise<Positi
 /** The base protocol's recovery: complete, or not at all. What does not fit in the reply follows as pushes. */
 async function recover(
   feed: Feed,
-  head: Position,
-  { epoch = "", offset = 0 }: RecoverRequest,
-  refuseUnrecovered: boolean,
+  { epoch = "", offset = 0, flag = 0, ack, durable }: SubscribeRequest,
 ): Promise<Begin> {
   const stretch = await feed.read(offset);
   if (stretch.epoch !== epoch || stretch.trimmed > offset || offset > stretch.head) {
-    if (refuseUnrecovered) throw new TodokuError(ERRORS.unrecoverablePosition);
-    return { position: head, recovered: false };
+    if ((flag & REFUSE_UNRECOVERED) !== 0) throw new TodokuError(ERRORS.unrecoverablePosition);
+    return { position: { epoch: stretch.epoch, offset: stretch.head }, recovered: false };
   }
+  // What is to be acknowledged is pushed, so that it counts as under way.
+  if (ack === true || durable !== undefined) return { position: { epoch, offset }, recovered: true };
   const last = stretch.publications.at(-1)?.offset ?? offset;
   return { position: { epoch, offset: last }, recovered: true, publications: stretch.publications };
 }
@@ -214,7 +221,7 @@ class DurableHold {
     this.#key = durable === undefined ? undefined : { channel, user: session.user, name: durable };
   }
 
-  /** @throws TodokuError 108 where the namespace keeps no cursors, 402 when they cannot be reached. */
+  /** @throws TodokuError 108 where the namespace keeps no cursors, 402 when they cannot be reached, 404 when a newer claim came. */
   async claim(feed: Feed, request: SubscribeRequest): Promise<Begin | undefined> {
     const { cursors, log } = this.#namespace;
     if (this.#key === undefined) return undefined;
@@ -229,7 +236,7 @@ class DurableHold {
     const begins = await whereToBegin(feed, request);
     const position = begins.position ?? { epoch: "", offset: 0 };
     await cursor.write({ position, sent: position.offset, attempts: 0 });
-    return { position, sent: position.offset, cursor: position };
+    return { ...begins, sent: position.offset, cursor: position };
   }
 
   takenOver(): void {
@@ -248,6 +255,7 @@ class DurableHold {
     try {
       return await this.#session.context.durables.claim(cursors, key, this);
     } catch (error) {
+      if (error instanceof TodokuError) throw error;
       this.#session.observer.backboneFailed(this.#namespace, "claim", error);
       throw new TodokuError(ERRORS.backboneUnavailable, undefined, { cause: error });
     }

@@ -12,6 +12,7 @@ import { STRETCH_MESSAGES, type Feed, type Receiver, type Stretch } from "./feed
 import type { GatewayObserver } from "./observer.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Encoding, SharedPublication } from "./shared-publication.ts";
+import { UnderWay, type Failure } from "./under-way.ts";
 
 /** What a subscription asks of the connection it belongs to. */
 export interface SubscriptionHost {
@@ -42,14 +43,9 @@ export interface SubscriptionOptions {
   readonly byToken: boolean;
 }
 
-/** A message on its way, not yet acknowledged. */
-interface UnderWay {
-  readonly offset: number;
-  /** The position before it. */
-  readonly prev: number;
-}
-
 const READ_RETRY_MS = 500;
+/** A log that lags behind its own bus is looked at again after so long. */
+const LAG_MS = 50;
 
 export class Subscription implements Receiver {
   readonly feed: Feed;
@@ -59,13 +55,12 @@ export class Subscription implements Receiver {
   #sent: Position | undefined;
   /** Offsets at or below it may have been handed out before. */
   #redeliverTo = 0;
-  #underWay: UnderWay[] = [];
-  #acked: Position | undefined;
-  #attempts = 0;
-  /** The offset that `#attempts` counts; undefined: the message right after the cursor. */
-  #failing: number | undefined;
+  /** Absent where messages are not acknowledged. */
+  #underWay: UnderWay | undefined;
   #live = false;
   #reading = false;
+  /** A message is on its way to the dead letters: nothing is handed out until it is there. */
+  #givingUp = false;
   #closed = false;
   #dropped = 0;
   #cancelDelay: (() => void) | undefined;
@@ -88,12 +83,13 @@ export class Subscription implements Receiver {
 
   /** Starts delivery after `position` (absent without a log). `sent` and `attempts` come from a durable cursor. */
   start(position: Position | undefined, sent = 0, attempts = 0): void {
+    const { inFlight } = this.options;
     this.#sent = position;
-    this.#acked = position;
     this.#redeliverTo = sent;
-    this.#attempts = attempts;
+    if (position && inFlight !== undefined) this.#underWay = new UnderWay(inFlight, position, attempts);
     this.feed.receivers.add(this);
-    if (position === undefined) {
+    const at = this.feed.position;
+    if (at?.offset === position?.offset && at?.epoch === position?.epoch) {
       this.#live = true;
     } else {
       this.#host.observer.caughtUp(this.feed.namespace, "start");
@@ -111,6 +107,7 @@ export class Subscription implements Receiver {
 
   /** Moves the subscription's end, `ms` from now; undefined: none. */
   expireAfter(ms: number | undefined, onExpired: () => void): void {
+    if (this.#closed) return;
     this.#cancelExpiry?.();
     this.#cancelExpiry = ms === undefined ? undefined : this.#host.clock.after(ms, onExpired);
   }
@@ -145,11 +142,7 @@ export class Subscription implements Receiver {
 
   /** The outbox has room again. */
   drained(): void {
-    if (this.#dropped > 0) {
-      const dropped = this.#dropped;
-      this.#dropped = 0;
-      this.#gap({ from: 0, to: dropped, reason: "dropped" });
-    }
+    this.#tellDropped();
     if (this.#sent && !this.#live) this.#catchUp();
   }
 
@@ -159,37 +152,32 @@ export class Subscription implements Receiver {
    * @throws TodokuError 107 for a position that was never handed out, 112 for another epoch, 404 if taken over.
    */
   async ack(position: Position): Promise<Position> {
-    const acked = this.#checkReceipt(position);
-    if (position.offset > acked.offset) {
-      this.#acked = position;
-      this.#attempts = 0;
-      this.#failing = undefined;
-      this.#underWay = this.#underWay.filter(({ offset }) => offset > position.offset);
+    const underWay = this.#checkReceipt(position);
+    const wasFailing = underWay.failing;
+    if (underWay.ack(position.offset)) {
       // A device that handled messages on an earlier connection may acknowledge ahead of what this one sent.
-      if (this.#sent && this.#sent.offset < position.offset) this.#sent = position;
-      if (!this.#live && this.#cancelDelay === undefined) this.#catchUp();
+      if (this.#sent && this.#sent.offset < underWay.acked.offset) this.#sent = underWay.acked;
+      // What was to be sent again after a while was handled after all.
+      if (wasFailing && !underWay.failing) this.#endDelay();
+      this.#catchUp();
     }
     await this.#store();
-    return this.#acked ?? position;
+    return underWay.acked;
   }
 
   /** Handling the message at `position` failed: from there on everything is sent again, after a delay that grows. */
   async nack(position: Position): Promise<void> {
-    const acked = this.#checkReceipt(position);
-    const at = this.#underWay.findIndex(({ offset }) => offset === position.offset);
-    const failed = this.#underWay[at];
-    if (failed === undefined) return;
+    const underWay = this.#checkReceipt(position);
+    const failure = underWay.fail(position.offset);
+    if (failure === undefined) return;
     this.#live = false;
-    this.#redeliverTo = Math.max(this.#redeliverTo, this.#sent?.offset ?? 0);
-    this.#sent = { epoch: acked.epoch, offset: failed.prev };
-    this.#underWay.length = at;
-    this.#attempts = at === 0 || this.#failing === failed.offset ? this.#attempts + 1 : 1;
-    this.#failing = failed.offset;
+    this.#redeliverTo = this.#handedOut();
+    this.#sent = { epoch: position.epoch, offset: failure.prev };
     const { maxAttempts, backoff } = this.feed.namespace.redelivery;
-    if (this.#attempts >= maxAttempts) {
-      await this.#giveUp(failed);
+    if (failure.attempts >= maxAttempts) {
+      await this.#giveUp(underWay, failure);
     } else {
-      const delay = Math.min(backoff.firstMs * 2 ** (this.#attempts - 1), backoff.lastMs);
+      const delay = Math.min(backoff.firstMs * 2 ** (failure.attempts - 1), backoff.lastMs);
       this.#resumeAfter(delay);
       await this.#store();
     }
@@ -198,7 +186,7 @@ export class Subscription implements Receiver {
   // ── catching up ────────────────────────────────────────────────────────────
 
   #catchUp(): void {
-    if (this.#reading || this.#live || this.#closed || this.#cancelDelay) return;
+    if (this.#reading || this.#live || this.#isPaused()) return;
     this.#reading = true;
     this.#readUntilLive().catch((error: unknown) => {
       this.#host.observer.backboneFailed(this.feed.namespace, "read", error);
@@ -207,15 +195,15 @@ export class Subscription implements Receiver {
   }
 
   async #readUntilLive(): Promise<void> {
+    let foundNothing = false;
     try {
-      while (!this.#closed && !this.#cancelDelay && this.#mayHandOut()) {
+      while (!this.#isPaused() && this.#mayHandOut()) {
         const from = this.#sent;
         if (from === undefined) return;
-        const free =
-          this.options.inFlight === undefined ? STRETCH_MESSAGES : this.options.inFlight - this.#underWay.length;
-        const stretch = await this.feed.read(from.offset, Math.min(STRETCH_MESSAGES, free));
+        const room = this.#underWay?.room ?? STRETCH_MESSAGES;
+        const stretch = await this.feed.read(from.offset, Math.min(STRETCH_MESSAGES, room));
         // A failed message or a close may have moved the ground while the log was read.
-        if (this.#closed || this.#sent !== from) continue;
+        if (this.#isPaused() || this.#sent !== from) continue;
         if (this.#passGap(stretch, from)) continue;
         for (const publication of stretch.publications) {
           if (!this.#mayHandOut() || publication.offset === undefined) break;
@@ -225,16 +213,19 @@ export class Subscription implements Receiver {
           this.#live = true;
           return;
         }
-        if (stretch.publications.length === 0) await this.#waitForFeed();
+        // The feed may have gone on while this was read. If the log still has nothing, it lags behind its own bus.
+        const nothing = stretch.publications.length === 0;
+        if (nothing && foundNothing) return this.#resumeAfter(LAG_MS);
+        foundNothing = nothing;
       }
     } finally {
       this.#reading = false;
     }
   }
 
-  /** The log ends before the feed: only a log that lags behind its own bus does that. Look again shortly. */
-  #waitForFeed(): Promise<void> {
-    return new Promise((resolve) => this.#host.clock.after(50, resolve));
+  /** Whether delivery is over, waits for a delay to end, or for a dead letter to be stored. */
+  #isPaused(): boolean {
+    return this.#closed || this.#givingUp || this.#cancelDelay !== undefined;
   }
 
   #standsAtFeed(): boolean {
@@ -245,17 +236,17 @@ export class Subscription implements Receiver {
 
   /** Tells of what the log no longer has, and steps over it. Returns whether there was a gap. */
   #passGap({ epoch, trimmed, head }: Stretch, from: Position): boolean {
-    // A position beyond the head means that the log has lost what this reader already saw.
-    const rewound = epoch !== from.epoch || from.offset > head;
-    if (!rewound && trimmed <= from.offset) return false;
-    const to = epoch === from.epoch && rewound ? head : trimmed;
+    const sameEpoch = epoch === from.epoch;
+    // A position beyond the head of the log, and not because the log lags behind its bus, is none of this log.
+    const beyond = from.offset > head && from.offset > (this.feed.position?.offset ?? 0);
+    if (sameEpoch && !beyond && trimmed <= from.offset) return false;
+    const to = sameEpoch && beyond ? head : trimmed;
+    const first = sameEpoch ? Math.min(from.offset, to) + 1 : 1;
+    const lost = !sameEpoch || beyond;
+    if (lost) this.#redeliverTo = 0;
     this.#sent = { epoch, offset: to };
-    this.#acked = this.#sent;
-    this.#underWay = [];
-    this.#attempts = 0;
-    this.#failing = undefined;
-    if (rewound) this.#redeliverTo = 0;
-    this.#gap({ from: Math.min(from.offset, to) + 1, to, reason: rewound ? "epoch" : "retention", epoch });
+    this.#underWay?.beginAt(this.#sent);
+    this.#gap({ from: first, to, reason: lost ? "epoch" : "retention", epoch });
     void this.#storeInBackground();
     return true;
   }
@@ -267,18 +258,23 @@ export class Subscription implements Receiver {
   }
 
   #resumeAfter(ms: number): void {
-    this.#cancelDelay?.();
+    this.#endDelay();
+    if (this.#closed) return;
     this.#cancelDelay = this.#host.clock.after(ms, () => {
       this.#cancelDelay = undefined;
       this.#catchUp();
     });
   }
 
+  #endDelay(): void {
+    this.#cancelDelay?.();
+    this.#cancelDelay = undefined;
+  }
+
   // ── handing out ────────────────────────────────────────────────────────────
 
   #mayHandOut(): boolean {
-    const { inFlight } = this.options;
-    return this.#host.outbox.hasRoom() && (inFlight === undefined || this.#underWay.length < inFlight);
+    return this.#host.outbox.hasRoom() && (this.#underWay === undefined || this.#underWay.room > 0);
   }
 
   #hand(publication: SharedPublication, offset: number): void {
@@ -287,7 +283,7 @@ export class Subscription implements Receiver {
     const redelivered = offset <= this.#redeliverTo;
     if (redelivered) this.#host.observer.redelivered(this.feed.namespace);
     this.#host.outbox.push(redelivered ? publication.redeliveredBytes() : publication.bytes(this.options.encoding));
-    if (this.options.inFlight !== undefined) this.#underWay.push({ offset, prev: sent.offset });
+    this.#underWay?.handOut(offset);
     this.#sent = { epoch: sent.epoch, offset };
   }
 
@@ -297,60 +293,77 @@ export class Subscription implements Receiver {
       this.#host.observer.dropped(this.feed.namespace, 1);
       return false;
     }
+    this.#tellDropped();
     this.#host.outbox.push(publication.bytes(this.options.encoding));
     return true;
   }
 
+  /** In the place of what was dropped: before the next that is sent. */
+  #tellDropped(): void {
+    if (this.#dropped === 0) return;
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    this.#gap({ from: 0, to: dropped, reason: "dropped" });
+  }
+
   // ── acknowledgements ───────────────────────────────────────────────────────
 
-  #checkReceipt({ epoch, offset }: Position): Position {
-    const acked = this.#acked;
-    if (this.options.inFlight === undefined || acked === undefined) {
+  #checkReceipt({ epoch, offset }: Position): UnderWay {
+    const underWay = this.#underWay;
+    if (underWay === undefined) {
       throw new TodokuError(
         ERRORS.badRequest,
         `subscription to ${this.channel} has no acknowledgements; subscribe with ack: true`,
       );
     }
-    if (epoch !== acked.epoch)
+    if (epoch !== underWay.acked.epoch)
       throw new TodokuError(ERRORS.unrecoverablePosition, `the epoch of ${this.channel} is another`);
-    const highest = Math.max(this.#sent?.offset ?? 0, this.#redeliverTo);
-    if (offset > highest)
+    if (offset > this.#handedOut())
       throw new TodokuError(ERRORS.badRequest, `offset ${offset} of ${this.channel} was not sent yet`);
-    return acked;
+    return underWay;
   }
 
-  async #giveUp(failed: UnderWay): Promise<void> {
-    const attempts = this.#attempts;
+  async #giveUp(underWay: UnderWay, { offset, prev, attempts }: Failure): Promise<void> {
     if (this.feed.namespace.redelivery.deadLetters === undefined) {
-      await this.#store();
-      this.#host.exhausted(this);
+      try {
+        await this.#store();
+      } finally {
+        this.#host.exhausted(this);
+      }
       return;
     }
-    const epoch = this.#sent?.epoch ?? "";
+    const before = this.#sent;
+    this.#givingUp = true;
     try {
-      const { publications } = await this.feed.read(failed.prev, 1);
-      const [publication] = publications;
-      if (publication?.offset === failed.offset) await this.#host.deadLetter(this, publication, attempts);
-      if (this.#closed) return;
-      this.#gap({ from: failed.offset, to: failed.offset, reason: "failed", epoch });
+      const stretch = await this.feed.read(prev, 1);
+      const [publication] = stretch.publications;
+      // If it is no longer in the log, catching up finds that and tells it.
+      if (before && stretch.epoch === before.epoch && publication?.offset === offset) {
+        await this.#host.deadLetter(this, publication, attempts);
+        if (this.#sent === before) this.#stepOver(underWay, { epoch: before.epoch, offset });
+      }
     } catch (error) {
       // Not skipped silently: it stays where it is and is tried again.
       this.#host.observer.backboneFailed(this.feed.namespace, "dead_letter", error);
       this.#resumeAfter(this.feed.namespace.redelivery.backoff.lastMs);
-      return;
     }
-    this.#sent = { epoch, offset: failed.offset };
-    if (failed.prev === this.#acked?.offset || this.#underWay.length === 0) this.#acked = this.#sent;
-    this.#attempts = 0;
-    this.#failing = undefined;
+    this.#givingUp = false;
     this.#catchUp();
     await this.#store();
   }
 
+  #stepOver(underWay: UnderWay, position: Position): void {
+    this.#sent = position;
+    underWay.giveUp(position.offset);
+    const { epoch, offset } = position;
+    if (!this.#closed) this.#gap({ from: offset, to: offset, reason: "failed", epoch });
+  }
+
   async #store(): Promise<void> {
     const { durable } = this.options;
-    if (durable === undefined || this.#acked === undefined) return;
-    await durable.write({ position: this.#acked, sent: this.#handedOut(), attempts: this.#attempts });
+    if (durable === undefined || this.#underWay === undefined) return;
+    const { acked, attempts } = this.#underWay;
+    await durable.write({ position: acked, sent: this.#handedOut(), attempts });
   }
 
   /** Keeps the cursor current where nobody waits for it. */

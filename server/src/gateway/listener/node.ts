@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { CLOSES, ERRORS } from "@todoku/protocol";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
 import type { RateLimiter } from "../../auth/rate.ts";
+import type { Clock } from "../../clock.ts";
 import type { Handshake, Socket, SocketEvents } from "../socket.ts";
 import { addressOf, type TrustedProxies } from "./address.ts";
 import { mayConnectFrom } from "./origin.ts";
@@ -28,6 +29,7 @@ export interface ListenerOptions {
   readonly unauthenticatedPerAddress: number;
   /** Connection attempts by address. */
   readonly attempts: RateLimiter;
+  readonly clock: Clock;
 }
 
 export class NodeListener {
@@ -35,7 +37,9 @@ export class NodeListener {
   readonly #options: ListenerOptions;
   readonly #sockets: WebSocketServer;
   readonly #unauthenticated = new Map<string, number>();
+  readonly #open = new Set<WebSocket>();
   #refusing = false;
+  #whenEmpty: (() => void)[] = [];
 
   constructor(acceptor: Acceptor, options: ListenerOptions) {
     this.#acceptor = acceptor;
@@ -65,6 +69,24 @@ export class NodeListener {
     this.#refusing = true;
   }
 
+  /**
+   * Refuses new connections, and resolves when the open ones are closed. Those that do not answer the closing handshake
+   * within `ms` are cut. Whoever calls this has asked them to close.
+   */
+  async closed(ms: number): Promise<void> {
+    this.refuseAll();
+    if (this.#open.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.after(ms, () => {
+        for (const webSocket of this.#open) webSocket.terminate();
+      });
+      this.#whenEmpty.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on("error", () => socket.destroy());
     const { allowedOrigins, trustedProxies, connections, unauthenticatedPerAddress, attempts } = this.#options;
@@ -89,7 +111,7 @@ export class NodeListener {
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       socket.off("close", released);
-      this.#open(webSocket, socket, { address, ...(origin !== undefined && { origin }) }, release);
+      this.#accept(webSocket, { address, ...(origin !== undefined && { origin }) }, release);
     });
   }
 
@@ -105,34 +127,43 @@ export class NodeListener {
     };
   }
 
-  #open(webSocket: WebSocket, socket: Duplex, handshake: Handshake, release: () => void): void {
-    const events = this.#acceptor.accept(new NodeSocket(webSocket, socket), handshake, release);
+  #accept(webSocket: WebSocket, handshake: Handshake, release: () => void): void {
+    this.#open.add(webSocket);
+    const socket = new NodeSocket(webSocket, () => events.drained());
+    const events = this.#acceptor.accept(socket, handshake, release);
     webSocket.on("message", (data: RawData, isBinary: boolean) => {
       if (isBinary) webSocket.close(CLOSES.badRequest.code, "bad request: binary frames are not spoken here");
       else events.message(textOf(data));
     });
-    socket.on("drain", () => events.drained());
     // Too large a frame, broken UTF-8, a broken frame: `ws` closes with the code of RFC 6455 and reports it here.
     webSocket.on("error", () => {});
-    webSocket.on("close", () => events.closed());
+    webSocket.on("close", () => {
+      this.#open.delete(webSocket);
+      events.closed();
+      if (this.#open.size === 0) for (const empty of this.#whenEmpty.splice(0)) empty();
+    });
   }
 }
 
 class NodeSocket implements Socket {
   readonly #webSocket: WebSocket;
-  readonly #socket: Duplex;
+  /** One for all frames: nothing is made per frame. */
+  readonly #onSent: () => void;
 
-  constructor(webSocket: WebSocket, socket: Duplex) {
+  constructor(webSocket: WebSocket, onDrained: () => void) {
     this.#webSocket = webSocket;
-    this.#socket = socket;
+    this.#onSent = () => {
+      if (webSocket.bufferedAmount === 0) onDrained();
+    };
   }
 
+  /** With what still waits to be compressed. */
   get bufferedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#webSocket.bufferedAmount;
   }
 
   send(frame: Uint8Array): void {
-    if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.send(frame, TEXT);
+    if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.send(frame, TEXT, this.#onSent);
   }
 
   close(code: number, reason: string): void {
