@@ -20,6 +20,7 @@ export function logging(observer: GatewayObserver, logger: Logger): GatewayObser
     delivered: (namespace, receivers, ms) => observer.delivered(namespace, receivers, ms),
     caughtUp: (namespace, reason) => observer.caughtUp(namespace, reason),
     dropped: (namespace, count) => observer.dropped(namespace, count),
+    malformed: (namespace) => observer.malformed(namespace),
     gap: (namespace, reason) => observer.gap(namespace, reason),
     redelivered: (namespace) => observer.redelivered(namespace),
     deadLettered: (namespace) => observer.deadLettered(namespace),

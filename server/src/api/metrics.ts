@@ -49,6 +49,11 @@ export class Metrics implements GatewayObserver {
     "Publications dropped for slow readers of channels that keep no log.",
     ["namespace"],
   );
+  readonly #malformed = this.#counter(
+    "malformed_total",
+    "Messages of other programs on the broker's own channels that cannot be delivered.",
+    ["namespace"],
+  );
   readonly #gaps = this.#counter("gaps_total", "Gaps that readers were told of.", ["namespace", "reason"]);
   readonly #redeliveries = this.#counter(
     "redeliveries_total",
@@ -137,6 +142,10 @@ export class Metrics implements GatewayObserver {
 
   dropped({ name }: Namespace, count: number): void {
     this.#drops.inc({ namespace: name }, count);
+  }
+
+  malformed({ name }: Namespace): void {
+    this.#malformed.inc({ namespace: name });
   }
 
   gap({ name }: Namespace, reason: GapReason): void {

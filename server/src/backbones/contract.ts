@@ -40,9 +40,20 @@ export type Frame =
       readonly prev?: number;
     }
   /** JSON text from gateway to gateway: joins, leaves, control. */
-  | { readonly kind: "signal"; readonly signal: string };
+  | { readonly kind: "signal"; readonly signal: string }
+  /** JSON text that another program put on the broker's own channel. A backbone only receives these. */
+  | { readonly kind: "foreign"; readonly data: string }
+  /** Something that is neither a frame nor JSON; the platform counts it. A backbone only receives these. */
+  | { readonly kind: "malformed" }
+  /** Frames may have been lost just now. A backbone says so after an interruption that it noticed. */
+  | { readonly kind: "interrupted" };
 
 export type FrameListener = (frame: Frame) => void;
+
+export interface BusOptions {
+  /** Everyone gets everything here: spread the channel over the broker's servers, if `capabilities.broadcast`. */
+  readonly broadcast?: boolean;
+}
 
 /**
  * Lossy live fan-out to every subscribed gateway.
@@ -55,8 +66,9 @@ export type FrameListener = (frame: Frame) => void;
  *   listener at once, before it resolves, and may be called twice.
  */
 export interface Bus {
-  publish(channel: string, frame: Frame): Promise<void>;
-  subscribe(channel: string, listener: FrameListener): Promise<() => Promise<void>>;
+  publish(channel: string, frame: Frame, options?: BusOptions): Promise<void>;
+  /** Publishers and subscribers of a channel use the same options. */
+  subscribe(channel: string, listener: FrameListener, options?: BusOptions): Promise<() => Promise<void>>;
 }
 
 /** How long a channel's messages are kept. A limit that is absent does not apply; whichever is reached first trims. */
@@ -89,8 +101,13 @@ export interface ReadOptions {
   readonly reverse?: boolean;
 }
 
+/** An earlier epoch whose history up to `offset` is also the present one's: positions up to there mean the same place. */
+export type Fork = Position;
+
 export interface Range {
   readonly epoch: string;
+  /** Where the present epoch came from; absent or empty where older positions mean nothing. */
+  readonly forks?: readonly Fork[];
   /** In the order asked for, without holes inside what the log still has. */
   readonly messages: readonly StoredMessage[];
   /** Offset of the newest message ever appended in this epoch; 0 if none. */
@@ -103,6 +120,7 @@ export interface Range {
 }
 
 export interface Head extends Position {
+  readonly forks?: readonly Fork[];
   readonly trimmed: number;
 }
 
@@ -229,6 +247,8 @@ export interface Capabilities {
   readonly shared: boolean;
   /** An appended message reaches the bus of the same backbone by itself. */
   readonly announces: boolean;
+  /** One channel can be spread over several servers, so that a broadcast to many gateways scales with them. */
+  readonly broadcast?: boolean;
   /** The order in which subscribers of the bus see a channel's frames. */
   readonly ordering: "channel" | "none";
   /** Longest deduplication window in ms; 0: none. */

@@ -4,6 +4,10 @@ import type { Frame, FrameListener } from "./contract.ts";
 export class LocalBus {
   readonly #listeners = new Map<string, Set<FrameListener>>();
 
+  has(channel: string): boolean {
+    return this.#listeners.has(channel);
+  }
+
   emit(channel: string, frame: Frame): void {
     for (const listener of this.#listeners.get(channel) ?? []) listener(frame);
   }

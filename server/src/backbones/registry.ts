@@ -4,10 +4,17 @@
  */
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
-import { optionalBytes } from "../units.ts";
-import type { Backbone, Capabilities, Facet } from "./contract.ts";
+import { duration, optionalBytes } from "../units.ts";
+import { BackboneError, type Backbone, type Capabilities, type Facet } from "./contract.ts";
 import { EMBEDDED_CAPABILITIES } from "./embedded/capabilities.ts";
 import { MEMORY_CAPABILITIES } from "./memory.ts";
+import {
+  CONFIRM,
+  REDIS_PUBSUB_CAPABILITIES,
+  REDIS_SHARDED_CAPABILITIES,
+  redisStreamsCapabilities,
+} from "./redis/capabilities.ts";
+import { REDIS_CONNECTION } from "./redis/settings.ts";
 
 export interface BackboneType {
   readonly capabilities: Capabilities;
@@ -18,6 +25,9 @@ export interface BackboneType {
 export const BACKBONE_TYPES: Readonly<Record<BackboneSettings["type"], BackboneType>> = {
   memory: { capabilities: MEMORY_CAPABILITIES, facets: ["bus", "log", "cursors"] },
   embedded: { capabilities: EMBEDDED_CAPABILITIES, facets: ["bus", "log", "cursors"] },
+  "redis-pubsub": { capabilities: REDIS_PUBSUB_CAPABILITIES, facets: ["bus"] },
+  "redis-sharded": { capabilities: REDIS_SHARDED_CAPABILITIES, facets: ["bus"] },
+  "redis-streams": { capabilities: redisStreamsCapabilities("replicas"), facets: ["bus", "log", "cursors"] },
 };
 
 export const backboneSchema = z.discriminatedUnion("type", [
@@ -34,6 +44,42 @@ export const backboneSchema = z.discriminatedUnion("type", [
       map_size: optionalBytes.describe("Largest size of the log on disk. Default 64GiB (it grows as needed)."),
     })
     .describe("A durable log in the gateway's own process."),
+  z
+    .strictObject({ type: z.literal("redis-pubsub"), ...REDIS_CONNECTION })
+    .describe("Redis Pub/Sub: a bus between gateways that keeps nothing."),
+  z
+    .strictObject({
+      type: z.literal("redis-sharded"),
+      ...REDIS_CONNECTION,
+      partitions: z
+        .int()
+        .min(1)
+        .max(4096)
+        .default(64)
+        .describe("Partitions that the channels are hashed to; the same on every gateway."),
+      broadcast_ways: z
+        .int()
+        .min(1)
+        .max(256)
+        .default(3)
+        .describe("Shard channels that a broadcast is spread over: the number of shards; the same on every gateway."),
+    })
+    .describe("Redis Cluster's sharded Pub/Sub: a bus that scales with the shards and keeps nothing."),
+  z
+    .strictObject({
+      type: z.literal("redis-streams"),
+      ...REDIS_CONNECTION,
+      confirm: z
+        .enum(CONFIRM)
+        .optional()
+        .describe(
+          "When a publish is answered: once `replicas` have it, once it is on `disk`, or from `memory` (at-most-once). Default: disk for one server, replicas for Sentinel and Cluster.",
+        ),
+      replicas: z.int().min(1).max(16).default(1).describe("How many replicas confirm."),
+      confirm_timeout: duration("1s").describe("Time within which they must."),
+      cursor_lifetime: duration("90d").describe("A durable subscription that is not used for so long is forgotten."),
+    })
+    .describe("Redis Streams: messages kept for days, on one server, behind Sentinels, or in a Cluster."),
 ]);
 
 export type BackboneSettings = z.output<typeof backboneSchema>;
@@ -50,5 +96,30 @@ export async function createBackbone(name: string, settings: BackboneSettings, c
       const { path, map_size } = settings;
       return new EmbeddedBackbone(name, { path, ...(map_size !== undefined && { mapSize: map_size }) }, clock);
     }
+    case "redis-pubsub": {
+      const { RedisPubSubBackbone } = await load(name, "ioredis", () => import("./redis/pubsub.ts"));
+      return new RedisPubSubBackbone(name, settings);
+    }
+    case "redis-sharded": {
+      const { RedisShardedBackbone } = await load(name, "ioredis", () => import("./redis/sharded.ts"));
+      return new RedisShardedBackbone(name, settings);
+    }
+    case "redis-streams": {
+      const { RedisStreamsBackbone } = await load(name, "ioredis", () => import("./redis/streams/streams.ts"));
+      return new RedisStreamsBackbone(name, settings, clock);
+    }
+  }
+}
+
+/** The client library of a broker is installed by who uses that broker. */
+async function load<T>(name: string, library: string, file: () => Promise<T>): Promise<T> {
+  try {
+    return await file();
+  } catch (error) {
+    const absent = error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND";
+    if (!absent) throw error;
+    throw new BackboneError("invalid", `[${name}] needs the package ${library}. Install it: npm install ${library}`, {
+      cause: error,
+    });
   }
 }

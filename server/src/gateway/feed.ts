@@ -113,11 +113,27 @@ export class Feed {
       this.#early.push(frame);
     } else if (frame.kind === "signal") {
       for (const receiver of this.receivers) receiver.signal(frame.signal);
+    } else if (frame.kind === "interrupted") {
+      if (this.namespace.log) this.#repair();
+    } else if (frame.kind === "malformed") {
+      this.#observer.malformed(this.namespace);
+    } else if (frame.kind === "foreign") {
+      this.#takeIn(frame.data);
     } else if (!this.namespace.log) {
       this.#deliver(new SharedPublication(this.channel, frame.message));
     } else {
       this.#follow(frame);
     }
+  }
+
+  /** Another program's message, put on the broker's own channel. Where a log is the truth, the bus is no way in. */
+  #takeIn(data: string): void {
+    if (this.namespace.log || data.length > this.namespace.messageBytes) {
+      this.#observer.malformed(this.namespace);
+      return;
+    }
+    const message = { id: this.#clock.uuid(), time: this.#clock.now(), data };
+    this.#deliver(new SharedPublication(this.channel, message));
   }
 
   #follow({ message, position, prev }: Extract<Frame, { kind: "message" }>): void {

@@ -16,6 +16,8 @@ export interface GatewayObserver extends PublishObserver {
   caughtUp(namespace: Namespace, reason: "start" | "slow" | "repair"): void;
   /** Publications were dropped for a slow reader of a channel without a log. */
   dropped(namespace: Namespace, count: number): void;
+  /** Another program put something on the broker's channel that cannot be delivered. */
+  malformed(namespace: Namespace): void;
   gap(namespace: Namespace, reason: GapReason): void;
   redelivered(namespace: Namespace): void;
   deadLettered(namespace: Namespace): void;
@@ -37,6 +39,7 @@ export const silentObserver: GatewayObserver = {
   delivered: nothing,
   caughtUp: nothing,
   dropped: nothing,
+  malformed: nothing,
   gap: nothing,
   redelivered: nothing,
   deadLettered: nothing,

@@ -1,0 +1,266 @@
+/** The Redis servers behind a backbone, whatever their topology: who holds a key, and connections to each. */
+import { readFileSync } from "node:fs";
+import { Redis, type RedisOptions } from "ioredis";
+import { redact } from "../../logger.ts";
+import { BackboneError } from "../contract.ts";
+import { asBackboneError } from "./failure.ts";
+import type { RedisConnection } from "./settings.ts";
+import { slotOf } from "./slot.ts";
+
+/** The client's own type says "may be undefined" where its constructor does not. */
+type Options = Omit<RedisOptions, "replyMapping">;
+
+/** A server that takes writes. */
+export interface Node {
+  /** `host:port`, or the master's name behind Sentinels. */
+  readonly name: string;
+  readonly redis: Redis;
+}
+
+/** No call hangs longer. */
+const COMMAND_MS = 4000;
+const CONNECT_MS = 3000;
+const REFRESH_MS = 1000;
+
+export class RedisServers {
+  readonly #name: string;
+  readonly #settings: RedisConnection;
+  readonly #nodes = new Map<string, Node>();
+  /** Slot → node's name; one entry without a Cluster. */
+  #slots: string[] = [];
+  #seeds: readonly string[] = [];
+  #refreshing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  readonly #onChange = new Set<() => void>();
+
+  /** `name` is the backbone's configured name. */
+  constructor(name: string, settings: RedisConnection) {
+    this.#name = name;
+    this.#settings = settings;
+  }
+
+  get isCluster(): boolean {
+    return this.#settings.cluster !== undefined;
+  }
+
+  /** Connects. @throws BackboneError that says where and what to look at. */
+  async open(): Promise<void> {
+    const { cluster } = this.#settings;
+    this.#closed = false;
+    try {
+      if (!cluster) {
+        const node = this.#add("master", this.#options());
+        this.#slots = [node.name];
+        await node.redis.connect();
+        return;
+      }
+      this.#seeds = cluster.map((url) => addressOf(url));
+      await this.refresh();
+      if (this.#slots.length === 0) throw new Error("no node tells who holds what (CLUSTER SLOTS)");
+      await Promise.all(this.masters().map(({ redis }) => ready(redis)));
+      this.#timer = setInterval(() => void this.refresh().catch(() => {}), REFRESH_MS);
+      this.#timer.unref();
+    } catch (error) {
+      this.close();
+      throw this.#cannotConnect(error);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    for (const { redis } of this.#nodes.values()) redis.disconnect();
+    this.#nodes.clear();
+    this.#slots = [];
+  }
+
+  /** The servers that hold slots now. */
+  masters(): readonly Node[] {
+    const names = new Set(this.#slots);
+    return [...names].flatMap((name) => this.#nodes.get(name) ?? []);
+  }
+
+  /** @throws BackboneError when nobody is known to hold the key. */
+  nodeOf(key: string): Node {
+    const name = this.#slots[this.isCluster ? slotOf(key) : 0];
+    const node = name === undefined ? undefined : this.#nodes.get(name);
+    if (!node) throw new BackboneError("unavailable", `[${this.#name}] no Redis node is known to hold ${key}`);
+    return node;
+  }
+
+  /** A connection of its own to a node, for subscriptions; not connected yet. */
+  connectionTo(name: string): Redis {
+    return new Redis({
+      ...(this.isCluster ? this.#optionsOf(name) : this.#options()),
+      connectionName: `${this.#settings.name}-sub`,
+    });
+  }
+
+  /** Calls back after the nodes or what they hold have changed; the returned function stops that. */
+  onChange(callback: () => void): () => void {
+    this.#onChange.add(callback);
+    return () => this.#onChange.delete(callback);
+  }
+
+  /** Looks again who holds what. Several callers at once share one look. */
+  refresh(): Promise<void> {
+    if (!this.isCluster) return Promise.resolve();
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  async #refresh(): Promise<void> {
+    const known = [...this.#nodes.keys()];
+    let failure: unknown;
+    // The first that answers is believed: a node that is cut off from the majority says CLUSTERDOWN to writes anyway.
+    for (const name of new Set([...known, ...this.#seeds])) {
+      if (this.#closed) return;
+      try {
+        const { redis } = this.#nodes.get(name) ?? this.#add(name, this.#optionsOf(name));
+        if (redis.status === "wait") await redis.connect();
+        if (redis.status !== "ready") continue;
+        this.#adopt(await withinTime(redis.call("CLUSTER", "SLOTS") as Promise<SlotRange[]>, REFRESH_MS), name);
+        return;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure ?? new Error("no node of the Cluster answers");
+  }
+
+  /** `answers` is the node that said so: an empty host in its answer is its own. */
+  #adopt(ranges: readonly SlotRange[], answers: string): void {
+    const slots: string[] = [];
+    const host = answers.slice(0, answers.lastIndexOf(":"));
+    for (const [from, to, [address, port]] of ranges) {
+      const name = `${address || host}:${port}`;
+      if (!this.#nodes.has(name)) {
+        // Connects in the background; until then calls to it fail as unavailable.
+        this.#add(name, this.#optionsOf(name))
+          .redis.connect()
+          .catch(() => {});
+      }
+      for (let slot = from; slot <= to; slot++) slots[slot] = name;
+    }
+    const changed = slots.some((name, slot) => this.#slots[slot] !== name);
+    this.#slots = slots;
+    this.#forgetOthers(new Set(slots));
+    if (changed) for (const callback of this.#onChange) callback();
+  }
+
+  /** Nodes that hold nothing any more, unless they are the ones to ask. */
+  #forgetOthers(holding: ReadonlySet<string>): void {
+    for (const [name, { redis }] of this.#nodes) {
+      if (holding.has(name) || this.#seeds.includes(name)) continue;
+      redis.disconnect();
+      this.#nodes.delete(name);
+    }
+  }
+
+  #add(name: string, options: Options): Node {
+    const redis = new Redis(options);
+    // Failures come back from the calls; without a listener the client would print them.
+    redis.on("error", () => {});
+    const node = { name, redis };
+    this.#nodes.set(name, node);
+    return node;
+  }
+
+  #optionsOf(name: string): Options {
+    const colon = name.lastIndexOf(":");
+    return { ...this.#options(), host: name.slice(0, colon), port: Number(name.slice(colon + 1)), db: 0 };
+  }
+
+  #options(): Options {
+    const { url, sentinels, master, cluster, username, password, tls, name } = this.#settings;
+    const [first] = cluster ?? sentinels ?? [url ?? "redis://127.0.0.1:6379"];
+    const { protocol, username: urlUser, password: urlPassword, hostname, port, pathname } = new URL(first ?? "");
+    const secure = tls ?? (protocol === "rediss:" ? {} : undefined);
+    return {
+      lazyConnect: true,
+      // A command is sent once, now, or not at all: whether to repeat it is for the platform to decide.
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      autoResubscribe: false,
+      maxRetriesPerRequest: 0,
+      commandTimeout: COMMAND_MS,
+      connectTimeout: CONNECT_MS,
+      socketTimeout: COMMAND_MS,
+      keepAlive: 5000,
+      retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1000),
+      connectionName: name,
+      username: username ?? (decodeURIComponent(urlUser) || undefined),
+      password: password ?? (decodeURIComponent(urlPassword) || undefined),
+      ...(secure && { tls: tlsOptions(secure) }),
+      ...(sentinels
+        ? {
+            sentinels: sentinels.map((sentinel) => hostAndPort(sentinel, 26_379)),
+            name: master ?? "mymaster",
+            sentinelCommandTimeout: CONNECT_MS,
+            failoverDetector: true,
+            sentinelRetryStrategy: (times: number) => Math.min(100 * times, 1000),
+            ...(secure && { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(secure) }),
+          }
+        : { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 6379), db: Number(pathname.slice(1) || 0) }),
+    };
+  }
+
+  #cannotConnect(error: unknown): BackboneError {
+    const { url, sentinels, cluster } = this.#settings;
+    const key = cluster ? "cluster" : sentinels ? "sentinels" : "url";
+    const where = redact((cluster ?? sentinels ?? [url ?? "redis://127.0.0.1:6379"]).join(", "));
+    const why = asBackboneError(this.#name, error, "read");
+    const reason = why.reason === "invalid" ? "invalid" : "unavailable";
+    const said = error instanceof Error ? error.message : String(error);
+    return new BackboneError(
+      reason,
+      `[${this.#name}] cannot connect to ${where} (${said}). Is Redis running, and may this user log in? Set backbones.${this.#name}.${key}`,
+      { cause: error },
+    );
+  }
+}
+
+type SlotRange = [from: number, to: number, master: [host: string, port: number], ...replicas: unknown[]];
+
+function addressOf(url: string): string {
+  const { host, port } = hostAndPort(url, 6379);
+  return `${host}:${port}`;
+}
+
+function hostAndPort(url: string, standard: number): { host: string; port: number } {
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || standard) };
+}
+
+function tlsOptions({
+  ca,
+  cert,
+  key,
+  server_name,
+}: NonNullable<RedisConnection["tls"]>): NonNullable<RedisOptions["tls"]> {
+  return {
+    ...(ca !== undefined && { ca: readFileSync(ca) }),
+    ...(cert !== undefined && { cert: readFileSync(cert) }),
+    ...(key !== undefined && { key: readFileSync(key) }),
+    ...(server_name !== undefined && { servername: server_name }),
+  };
+}
+
+function ready(redis: Redis): Promise<void> {
+  if (redis.status === "ready") return Promise.resolve();
+  const connected = new Promise<void>((resolve, reject) => {
+    redis.once("ready", () => resolve());
+    redis.once("end", () => reject(new Error("the connection was closed")));
+  });
+  return withinTime(connected, CONNECT_MS);
+}
+
+function withinTime<T>(promise: Promise<T>, ms: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+    promise.then(resolve, reject).finally(() => clearTimeout(late));
+  });
+}

@@ -1,0 +1,117 @@
+/** The log facet: a Redis stream per channel. */
+import type {
+  AppendOptions,
+  Appended,
+  Fork,
+  Head,
+  Log,
+  Message,
+  Range,
+  ReadOptions,
+  StoredMessage,
+} from "../../contract.ts";
+import { APPEND, HEAD, READ, REMOVE } from "./scripts.ts";
+import type { ScriptCalls } from "./script-calls.ts";
+
+const DAY_MS = 86_400_000;
+/** A channel that is neither written nor read is remembered so long beyond its messages, so that its offsets go on. */
+const META_MS = 30 * DAY_MS;
+/** A channel that was only asked for. */
+const UNWRITTEN_MS = DAY_MS;
+
+/** The keys of a channel, which share a hash tag and so a server. */
+export interface ChannelKeys {
+  meta(channel: string): string;
+  log(channel: string): string;
+  /** On which appends are announced. */
+  bus(channel: string): string;
+  idempotency(channel: string, key: string): string;
+}
+
+export class RedisLog implements Log {
+  readonly #calls: ScriptCalls;
+  readonly #keys: ChannelKeys;
+  readonly #publish: "PUBLISH" | "SPUBLISH";
+  readonly #freshEpoch: () => string;
+
+  constructor(calls: ScriptCalls, keys: ChannelKeys, publish: "PUBLISH" | "SPUBLISH", freshEpoch: () => string) {
+    this.#calls = calls;
+    this.#keys = keys;
+    this.#publish = publish;
+    this.#freshEpoch = freshEpoch;
+  }
+
+  async append(channel: string, message: Message, { retention, dedupe }: AppendOptions): Promise<Appended> {
+    const keys = this.#keys;
+    const { ageMs = 0, messages = 0, bytes = 0 } = retention;
+    const args = [
+      this.#freshEpoch(),
+      this.#publish,
+      JSON.stringify(message),
+      Buffer.byteLength(message.data),
+      message.time,
+      messages,
+      ageMs,
+      bytes,
+      ageMs + META_MS,
+    ];
+    const answer = dedupe
+      ? await this.#calls.run(
+          APPEND,
+          [keys.meta(channel), keys.log(channel), keys.bus(channel), keys.idempotency(channel, dedupe.key)],
+          [...args, dedupe.windowMs],
+        )
+      : await this.#calls.run(APPEND, [keys.meta(channel), keys.log(channel), keys.bus(channel)], args);
+    const [epoch, offset, duplicate] = answer as [string, number, number];
+    return { epoch, offset, duplicate: duplicate === 1 };
+  }
+
+  async read(channel: string, { after, limit, maxBytes, reverse = false }: ReadOptions): Promise<Range> {
+    const from = reverse ? (after === undefined ? "+" : idOf(after - 1)) : idOf((after ?? 0) + 1);
+    const args = [
+      this.#freshEpoch(),
+      from,
+      reverse ? "-" : "+",
+      reverse ? "1" : "0",
+      limit,
+      maxBytes ?? Number.MAX_SAFE_INTEGER,
+    ];
+    const answer = await this.#calls.run(READ, [this.#keys.meta(channel), this.#keys.log(channel)], args);
+    const [epoch, head, trimmed, forks, ...entries] = answer as [string, number, number, string, ...string[]];
+    const messages: StoredMessage[] = [];
+    for (let i = 0; i + 1 < entries.length; i += 2) {
+      const message = JSON.parse(entries[i + 1] ?? "") as Message;
+      messages.push({ ...message, offset: Number.parseInt(entries[i] ?? "", 10) });
+    }
+    return { epoch, head, trimmed, messages, forks: forksOf(forks) };
+  }
+
+  heads(channels: readonly string[]): Promise<readonly Head[]> {
+    return Promise.all(
+      channels.map(async (channel): Promise<Head> => {
+        const keys: [string, string] = [this.#keys.meta(channel), this.#keys.log(channel)];
+        const answer = await this.#calls.run(HEAD, keys, [this.#freshEpoch(), UNWRITTEN_MS]);
+        const [epoch, offset, trimmed, forks] = answer as [string, number, number, string];
+        return { epoch, offset, trimmed, forks: forksOf(forks) };
+      }),
+    );
+  }
+
+  async remove(channel: string): Promise<void> {
+    await this.#calls.run(REMOVE, [this.#keys.meta(channel), this.#keys.log(channel)], [this.#freshEpoch()]);
+  }
+}
+
+function idOf(offset: number): string {
+  return `${Math.max(0, offset)}-0`;
+}
+
+/** `e1:12,e2:30` */
+function forksOf(text: string): readonly Fork[] {
+  return text === ""
+    ? []
+    : text.split(",").map((fork) => {
+        const [epoch = "", offset = "0"] = fork.split(":");
+        return { epoch, offset: Number(offset) };
+      });
+}

@@ -1,0 +1,171 @@
+/**
+ * What happens inside Redis. Each script touches the keys of one channel, which share a hash tag, and runs as a whole or
+ * not at all.
+ *
+ * Keys of a channel: `meta`, a hash of epoch, head, replid, forks and bytes; `log`, a stream whose ids are `<offset>-0`.
+ *
+ * The epoch and who made it: `replid` is the replication id of the server that wrote last. Another one means that the
+ * server was restarted or replaced and may have lost what came last; so a new epoch begins, and `forks` remembers up to
+ * which offset the older epochs are also this one's history.
+ *
+ * Source of the replication id: Redis documentation, "Replication" (`master_replid` of INFO).
+ */
+import { createHash } from "node:crypto";
+
+export interface Script {
+  readonly source: string;
+  readonly sha: string;
+  readonly writes: boolean;
+}
+
+const MOST_FORKS = 16;
+
+/** `current(meta, fresh)` → epoch, head, forks; makes them, or begins a new epoch, where that is due. */
+const CURRENT = `
+local function current(meta, fresh)
+  local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+  local m = redis.call('HMGET', meta, 'epoch', 'head', 'replid', 'forks')
+  local epoch, head, forks = m[1], tonumber(m[2] or '0'), m[4] or ''
+  if not epoch then
+    redis.call('HSET', meta, 'epoch', fresh, 'head', 0, 'replid', replid, 'forks', '')
+    return fresh, 0, ''
+  end
+  if m[3] ~= replid then
+    local kept, count = epoch .. ':' .. head, 1
+    for name, offset in string.gmatch(forks, '([^:,]+):(%d+)') do
+      if count < ${MOST_FORKS} then
+        kept, count = kept .. ',' .. name .. ':' .. math.min(tonumber(offset), head), count + 1
+      end
+    end
+    redis.call('HSET', meta, 'epoch', fresh, 'replid', replid, 'forks', kept)
+    return fresh, head, kept
+  end
+  return epoch, head, forks
+end
+`;
+
+/** `trimmed(log, head)` → the highest offset that is no longer kept; ids are contiguous. */
+const TRIMMED = `
+local function trimmed(log, head)
+  local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+  if not first then return head end
+  return tonumber(string.match(first[1], '^%d+')) - 1
+end
+`;
+
+/**
+ * Keys: meta, log, Redis channel, (idempotency key). Args: fresh epoch, publish command, message as JSON, bytes of data, time,
+ * most messages, most age ms, most bytes (each 0: no limit), lifetime of meta ms, (window ms).
+ *
+ * Answers epoch, offset, whether duplicate.
+ */
+export const APPEND = script(
+  true,
+  `${CURRENT}
+local meta, log, channel, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local message, bytes, time = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local messages, age, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local epoch, head = current(meta, ARGV[1])
+if key then
+  local known = redis.call('GET', key)
+  if known then return {epoch, tonumber(known), 1} end
+end
+local offset = head + 1
+redis.call('XADD', log, offset .. '-0', 'm', message, 'b', bytes, 't', time)
+redis.call('HSET', meta, 'head', offset)
+local sum = redis.call('HINCRBY', meta, 'bytes', bytes)
+local count = redis.call('XLEN', log)
+-- A bounded number per append, oldest first; the newest always stays.
+for i = 1, 32 do
+  if count <= 1 then break end
+  local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+  local over = (messages > 0 and count > messages) or (most > 0 and sum > most)
+  if not over and not (age > 0 and tonumber(first[2][6]) < time - age) then break end
+  redis.call('XDEL', log, first[1])
+  count = count - 1
+  sum = redis.call('HINCRBY', meta, 'bytes', -tonumber(first[2][4]))
+end
+if age > 0 then redis.call('PEXPIRE', log, age + 1000) end
+redis.call('PEXPIRE', meta, ARGV[9])
+if key then redis.call('SET', key, offset, 'PX', ARGV[10]) end
+redis.call(ARGV[2], channel, 'todoku1{"kind":"message","message":' .. message ..
+  ',"position":{"epoch":"' .. epoch .. '","offset":' .. string.format('%d', offset) .. '},"prev":' .. string.format('%d', head) .. '}')
+return {epoch, offset, 0}`,
+);
+
+/** Keys: meta, log. Args: fresh epoch, from id, to id, "1" for reverse, limit, most bytes. Answers epoch, head, trimmed, forks, then id, message … */
+export const READ = script(
+  false,
+  `${CURRENT}${TRIMMED}
+local meta, log = KEYS[1], KEYS[2]
+local epoch, head, forks = current(meta, ARGV[1])
+local entries
+if ARGV[4] == '1' then
+  entries = redis.call('XREVRANGE', log, ARGV[2], ARGV[3], 'COUNT', ARGV[5])
+else
+  entries = redis.call('XRANGE', log, ARGV[2], ARGV[3], 'COUNT', ARGV[5])
+end
+local answer, bytes = {epoch, head, trimmed(log, head), forks}, 0
+for _, entry in ipairs(entries) do
+  answer[#answer + 1] = entry[1]
+  answer[#answer + 1] = entry[2][2]
+  bytes = bytes + tonumber(entry[2][4])
+  if bytes >= tonumber(ARGV[6]) then break end
+end
+return answer`,
+);
+
+/** Keys: meta, log. Args: fresh epoch, lifetime of an unwritten channel's meta ms. Answers epoch, head, trimmed, forks. */
+export const HEAD = script(
+  false,
+  `${CURRENT}${TRIMMED}
+local epoch, head, forks = current(KEYS[1], ARGV[1])
+if head == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return {epoch, head, trimmed(KEYS[2], head), forks}`,
+);
+
+/** Keys: meta, log. Args: fresh epoch. */
+export const REMOVE = script(
+  true,
+  `${CURRENT}
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+current(KEYS[1], ARGV[1])
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[1], 'bytes', 0)
+return 1`,
+);
+
+/** Keys: cursor. Args: lifetime ms. Answers fence, epoch, offset, sent, attempts (the last four absent if never written). */
+export const CLAIM = script(
+  true,
+  `
+local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+local c = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'sent', 'attempts')
+if not c[1] then return {fence} end
+return {fence, c[1], c[2], c[3], c[4]}`,
+);
+
+/** Keys: cursor. Args: lifetime ms, fence, epoch, offset, sent, attempts. Answers 1 stored, 0 fenced. */
+export const WRITE = script(
+  true,
+  `
+local c = redis.call('HMGET', KEYS[1], 'fence', 'epoch', 'offset')
+if c[1] ~= ARGV[2] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+if c[2] == ARGV[3] and tonumber(ARGV[4]) < tonumber(c[3]) then return 1 end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'offset', ARGV[4], 'sent', ARGV[5], 'attempts', ARGV[6])
+return 1`,
+);
+
+/** Keys: cursor. */
+export const FORGET = script(
+  true,
+  `
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HDEL', KEYS[1], 'epoch', 'offset', 'sent', 'attempts') end
+return 1`,
+);
+
+function script(writes: boolean, source: string): Script {
+  return { source, writes, sha: createHash("sha1").update(source).digest("hex") };
+}

@@ -1,0 +1,128 @@
+/**
+ * Redis Streams: bus, log and cursors on one server, a master behind Sentinels, or a Cluster.
+ *
+ * Connection: Redis 7 or newer; per master one connection for calls and one for subscriptions. No call hangs longer than five seconds.
+ * The user needs the commands of `docs/reference/backbones/redis-streams.md`.
+ *
+ * Delivery semantics: one script per publish, on the keys of one channel: idempotency key, epoch, offset, entry, trimming and
+ * the announcement happen together or not at all. `confirm` says when a publish is answered: `replicas`, when so many replicas have
+ * it; `disk`, when the append-only file is flushed (checked at start); `memory`, at once. A server that was restarted
+ * or replaced begins a new epoch, which says up to where the older history is also its own; a reader beyond that place is told of a gap.
+ *
+ * Capabilities: exactly-once with `confirm: replicas` or `disk`, within a window of up to 7 days; with `memory` at-most-once.
+ *
+ * Limits: a channel lives on one server. `maxmemory-policy` must be `noeviction` (checked at start). A failover to a replica that had
+ * not confirmed can lose what others confirmed: with several replicas, let all confirm.
+ */
+import type { Backbone, Bus, Capabilities, Cursors, Log } from "../../contract.ts";
+import type { Clock } from "../../../clock.ts";
+import { RedisBus } from "../bus.ts";
+import { redisStreamsCapabilities, type Confirm } from "../capabilities.ts";
+import { checkServers } from "../health.ts";
+import { RedisServers } from "../servers.ts";
+import type { RedisConnection } from "../settings.ts";
+import { RedisCursors } from "./cursors.ts";
+import { RedisLog } from "./log.ts";
+import { ScriptCalls } from "./script-calls.ts";
+import { checkServerSettings } from "./server-settings.ts";
+
+export interface RedisStreamsSettings extends RedisConnection {
+  /** Default: `disk` for one server, `replicas` for Sentinel and Cluster. */
+  readonly confirm?: Confirm | undefined;
+  /** How many replicas confirm. */
+  readonly replicas: number;
+  /** How long they may take, in ms. */
+  readonly confirm_timeout: number;
+  /** A cursor that is not touched for so long is forgotten, in ms. */
+  readonly cursor_lifetime: number;
+}
+
+export class RedisStreamsBackbone implements Backbone {
+  readonly type = "redis-streams";
+  readonly capabilities: Capabilities;
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly cursors: Cursors;
+  readonly #name: string;
+  readonly #confirm: Confirm;
+  readonly #servers: RedisServers;
+  readonly #bus: RedisBus;
+
+  /** `name` is the configured name. */
+  constructor(name: string, settings: RedisStreamsSettings, clock: Clock) {
+    const { prefix, cluster, replicas, confirm_timeout, cursor_lifetime } = settings;
+    this.#name = name;
+    this.#confirm = confirmOf(settings);
+    this.capabilities = redisStreamsCapabilities(this.#confirm);
+    this.#servers = new RedisServers(name, settings);
+    const keyOf = (channel: string, part: string): string => `${prefix}{${channel}}:${part}`;
+    const busOf = (channel: string): string => keyOf(channel, "bus");
+    this.#bus = new RedisBus(name, this.#servers, {
+      sharded: cluster !== undefined,
+      publishTo: (channel) => [busOf(channel)],
+      listenOn: busOf,
+      wrap: (_, text) => text,
+      unwrap: (redisChannel, text) => ({ text, channel: redisChannel.slice(prefix.length + 1, -"}:bus".length) }),
+    });
+    const calls = new ScriptCalls(
+      name,
+      this.#servers,
+      this.#confirm === "replicas" ? { replicas, withinMs: confirm_timeout } : undefined,
+    );
+    const log = new RedisLog(
+      calls,
+      {
+        bus: busOf,
+        meta: (channel) => keyOf(channel, "meta"),
+        log: (channel) => keyOf(channel, "log"),
+        idempotency: (channel, key) => keyOf(channel, `key:${key}`),
+      },
+      cluster ? "SPUBLISH" : "PUBLISH",
+      () => clock.uuid().slice(0, 8),
+    );
+    const cursors = new RedisCursors(calls, (channel, who) => keyOf(channel, `cursor:${who}`), cursor_lifetime);
+    this.bus = this.#bus;
+    this.log = {
+      append: (...given) => this.#whileOpen(() => log.append(...given)),
+      read: (...given) => this.#whileOpen(() => log.read(...given)),
+      heads: (...given) => this.#whileOpen(() => log.heads(...given)),
+      remove: (...given) => this.#whileOpen(() => log.remove(...given)),
+    };
+    this.cursors = {
+      claim: (...given) => this.#whileOpen(() => cursors.claim(...given)),
+      write: (...given) => this.#whileOpen(() => cursors.write(...given)),
+      forget: (...given) => this.#whileOpen(() => cursors.forget(...given)),
+    };
+  }
+
+  async open(): Promise<void> {
+    await this.#servers.open();
+    try {
+      await checkServerSettings(this.#name, this.#servers, this.#confirm);
+    } catch (error) {
+      this.#servers.close();
+      throw error;
+    }
+    this.#bus.open();
+  }
+
+  async close(): Promise<void> {
+    this.#bus.close();
+    this.#servers.close();
+  }
+
+  async check(): Promise<void> {
+    this.#bus.mustBeOpen();
+    await checkServers(this.#name, this.#servers);
+  }
+
+  async #whileOpen<T>(work: () => Promise<T>): Promise<T> {
+    this.#bus.mustBeOpen();
+    return work();
+  }
+}
+
+function confirmOf({ confirm, cluster, sentinels }: RedisStreamsSettings): Confirm {
+  if (confirm === undefined) return cluster || sentinels ? "replicas" : "disk";
+  return confirm;
+}
