@@ -6,7 +6,8 @@ import {
   type Reply,
   type Requests,
   type Results,
-  type TodokuError,
+  ERRORS,
+  TodokuError,
 } from "@todoku/protocol";
 import type { Clock } from "./clock.ts";
 import { replyError, unreachable } from "./errors.ts";
@@ -35,16 +36,20 @@ export type Answered<M extends Method> = (error: TodokuError | undefined, result
 interface Asked {
   readonly answered: (error: TodokuError | undefined, result: never) => void;
   readonly method: Method;
+  /** How many characters it has. */
+  readonly size: number;
   readonly cancel: () => void;
 }
 
 /** A frame is sent when it has this many characters; a single longer command is sent as it is. */
-export const FRAME_CHARACTERS = 60_000;
+const FRAME_CHARACTERS = 60_000;
 const FRAME_COMMANDS = 500;
 /** A ping may be this late before the connection counts as dead. */
 const PING_GRACE_MS = 10_000;
 /** What the transport reports when a connection ended without a closing handshake. */
 const NO_HANDSHAKE = 1006;
+/** The server takes no frame of this size. */
+const TOO_BIG = 1009;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -97,8 +102,9 @@ export class Connection {
       this.#asked.delete(id);
       answered(unreachable(`${method} was not answered within ${timeoutMs} ms`), undefined as never);
     });
-    this.#asked.set(id, { method, answered, cancel });
-    this.#write(`{"id":${id},"${method}":${request}}`);
+    const line = `{"id":${id},"${method}":${request}}`;
+    this.#asked.set(id, { method, answered, cancel, size: line.length });
+    this.#write(line);
   }
 
   /** As `ask`, for those who can wait a turn longer. */
@@ -196,8 +202,20 @@ export class Connection {
   #end(code: number, reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    if (code === TOO_BIG) this.#failLongest();
     this.#events.ended(code, reason);
     this.#release("the connection was lost");
+  }
+
+  /** Only a command that had a frame of its own can have been too big; sent again it would end the next connection too. */
+  #failLongest(): void {
+    for (const [id, { answered, cancel, size, method }] of this.#asked) {
+      if (size <= FRAME_CHARACTERS) continue;
+      this.#asked.delete(id);
+      cancel();
+      const error = new TodokuError(ERRORS.messageTooLarge, `a ${method} of ${size} characters fits in no frame`);
+      answered(error, undefined as never);
+    }
   }
 
   #release(why: string): void {

@@ -41,8 +41,11 @@ export class DurableSubscriptions {
     if (this.#holders.get(name) === holder) this.#holders.delete(name);
   }
 
-  forget(cursors: Cursors, key: CursorKey): Promise<void> {
-    return this.#writer(cursors).forget(key);
+  async forget(cursors: Cursors, key: CursorKey): Promise<void> {
+    const writer = this.#writer(cursors);
+    // What the subscription still had to write when it ended would bring the cursor back.
+    await writer.flushed();
+    await writer.forget(key);
   }
 
   /** Resolves when every write handed over so far is stored or has failed. */
