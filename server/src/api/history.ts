@@ -2,7 +2,15 @@
 import { ERRORS, TodokuError, type Json } from "@todoku/protocol";
 import { z } from "zod";
 import { historyOf } from "../gateway/history.ts";
-import { channelField, empty, namespaceOfChannel, publicationResult, route, type Route } from "./route.ts";
+import {
+  channelField,
+  empty,
+  namespaceOfChannel,
+  publicationResult,
+  route,
+  type ApiContext,
+  type Route,
+} from "./route.ts";
 
 export const history: Route = route({
   method: "history",
@@ -13,13 +21,15 @@ export const history: Route = route({
     since: z.object({ offset: z.int().min(0).default(0), epoch: z.string().default("") }).optional(),
     reverse: z.boolean().optional(),
   }),
-  result: z.object({ publications: z.array(publicationResult), epoch: z.string(), offset: z.int() }),
+  result: z.object({ publications: z.array(publicationResult), epoch: z.string(), offset: z.int().min(0) }),
   run: async (context, { channel, limit, since, reverse }) => {
     const namespace = namespaceOfChannel(context, channel);
-    const { messages, epoch, head } = await historyOf(
-      namespace,
-      { channel, ...(limit !== undefined && { limit }), ...(since && { since }), ...(reverse && { reverse }) },
-      context.history,
+    const { messages, epoch, head } = await fromBackbone(context, "history", () =>
+      historyOf(
+        namespace,
+        { channel, ...(limit !== undefined && { limit }), ...(since && { since }), ...(reverse && { reverse }) },
+        context.history,
+      ),
     );
     return {
       publications: messages.map(({ data, ...rest }) => ({ data: JSON.parse(data) as Json, ...rest })),
@@ -37,7 +47,20 @@ export const historyRemove: Route = route({
   run: async (context, { channel }) => {
     const { log } = namespaceOfChannel(context, channel);
     if (!log) throw new TodokuError(ERRORS.notAvailable, `${channel} keeps no history`);
-    await log.remove(channel);
+    await fromBackbone(context, "history_remove", () => log.remove(channel));
     return {};
   },
 });
+
+/** @throws TodokuError 402 for what the backbone could not do, once it has been reported. */
+async function fromBackbone<T>({ report }: ApiContext, method: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const cause = error instanceof TodokuError ? error.cause : error;
+    if (cause !== undefined) report(method, cause);
+    throw error instanceof TodokuError
+      ? error
+      : new TodokuError(ERRORS.backboneUnavailable, undefined, { cause: error });
+  }
+}

@@ -105,8 +105,9 @@ export class Metrics implements GatewayObserver {
     this.#publishSeconds.observe({ namespace: namespace.name }, ms / 1000);
   }
 
-  failed(namespace: Namespace, { reason }: TodokuError): void {
-    this.#publishes.inc({ namespace: namespace.name, outcome: reason });
+  failed(namespace: Namespace, error: TodokuError): void {
+    this.#publishes.inc({ namespace: namespace.name, outcome: error.reason });
+    if (error.cause instanceof BackboneError) this.backboneFailed(namespace, "publish", error);
   }
 
   connected(): void {

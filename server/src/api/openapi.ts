@@ -24,26 +24,33 @@ export function openApiDocument(version: string): Record<string, unknown> {
   };
 }
 
-function operation({ method, summary, request, result }: Route): Record<string, unknown> {
+const FAILED = {
+  type: "object",
+  properties: { error: { $ref: "#/components/schemas/Error" } },
+  required: ["error"],
+};
+
+function operation({ method, summary, request, result, bare }: Route): Record<string, unknown> {
   const answer = {
     oneOf: [
-      { type: "object", properties: { result: jsonSchema(result, "output") }, required: ["result"] },
-      { type: "object", properties: { error: { $ref: "#/components/schemas/Error" } }, required: ["error"] },
+      bare === true
+        ? jsonSchema(result, "output")
+        : { type: "object", properties: { result: jsonSchema(result, "output") }, required: ["result"] },
+      FAILED,
     ],
   };
-  const refused = {
-    description: "Refused.",
-    content: json({ type: "object", properties: { error: { $ref: "#/components/schemas/Error" } } }),
-  };
+  const refused = (description: string): Record<string, unknown> => ({ description, content: json(FAILED) });
   return {
     operationId: method,
     summary,
     requestBody: { required: true, content: json(jsonSchema(request, "input")) },
     responses: {
       "200": { description: "The result, or what went wrong.", content: json(answer) },
-      "400": refused,
-      "401": refused,
-      "413": refused,
+      "400": refused("The body is not JSON, not UTF-8, or nested too deep."),
+      "401": refused("No API key, or a wrong one."),
+      "405": refused("Another method than POST."),
+      "408": refused("The body took too long."),
+      "413": refused("The body is too large."),
     },
   };
 }

@@ -1,7 +1,16 @@
 /** `publish` and `broadcast`. */
 import { TodokuError } from "@todoku/protocol";
 import { z } from "zod";
-import { channelField, jsonField, namespaceOfChannel, route, tagsField, type ApiContext, type Route } from "./route.ts";
+import {
+  channelField,
+  errorResult,
+  jsonField,
+  namespaceOfChannel,
+  route,
+  tagsField,
+  type ApiContext,
+  type Route,
+} from "./route.ts";
 
 const options = {
   data: jsonField,
@@ -20,7 +29,7 @@ const options = {
 };
 
 const published = z.object({
-  offset: z.int().optional(),
+  offset: z.int().min(0).optional(),
   epoch: z.string().optional(),
   duplicate: z
     .boolean()
@@ -61,9 +70,7 @@ export const broadcast: Route = route({
   summary: "Publish the same data to several channels; each has its own outcome.",
   request: z.object({ channels: z.array(channelField).min(1).max(1000), ...options }),
   result: z.object({
-    responses: z.array(
-      z.object({ result: published.optional(), error: z.object({ code: z.int(), message: z.string() }).optional() }),
-    ),
+    responses: z.array(z.object({ result: published.optional(), error: errorResult.optional() })),
   }),
   run: async (context, { channels, ...rest }, { idempotencyKey }) => ({
     responses: await Promise.all(

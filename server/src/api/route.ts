@@ -12,6 +12,8 @@ export interface ApiContext {
   readonly operations: Operations;
   /** Most messages, and bytes of data, of one history answer. */
   readonly history: { readonly messages: number; readonly bytes: number };
+  /** Told of what should not have happened; `where` is a method or a path. */
+  readonly report: (where: string, error: unknown) => void;
 }
 
 /** What a request says beside its body. */
@@ -20,6 +22,13 @@ export interface ApiCall {
   readonly idempotencyKey?: string;
 }
 
+export interface ApiError {
+  readonly code: number;
+  readonly message: string;
+}
+
+export type Answered = { readonly result: unknown } | { readonly error: ApiError };
+
 export interface Route {
   /** The last part of the path: `POST /api/<method>`. */
   readonly method: string;
@@ -27,6 +36,8 @@ export interface Route {
   readonly request: z.ZodType;
   /** Of what stands in `result`. */
   readonly result: z.ZodType;
+  /** The result is the whole answer, with no `result` around it. */
+  readonly bare?: boolean;
   readonly run: (context: ApiContext, request: unknown, call: ApiCall) => Promise<unknown>;
 }
 
@@ -36,6 +47,7 @@ export function route<Request extends z.ZodType, Result extends z.ZodType>(defin
   readonly summary: string;
   readonly request: Request;
   readonly result: Result;
+  readonly bare?: boolean;
   readonly run: (context: ApiContext, request: z.output<Request>, call: ApiCall) => Promise<z.input<Result>>;
 }): Route {
   return {
@@ -46,11 +58,25 @@ export function route<Request extends z.ZodType, Result extends z.ZodType>(defin
 
 /** @throws TodokuError 107 that names the field. */
 function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { reportInput: true });
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const field = issue?.path.join(".") ?? "";
-  throw new TodokuError(ERRORS.badRequest, `${field === "" ? "the body" : field}: ${issue?.message ?? "is wrong"}`);
+  const field = issue === undefined || issue.path.length === 0 ? "the body" : issue.path.join(".");
+  throw new TodokuError(ERRORS.badRequest, `${field} ${flawOf(issue)}`);
+}
+
+/** What is wrong, in words that follow the field's name and never repeat its value. */
+function flawOf(issue: z.core.$ZodIssue | undefined): string {
+  if (issue === undefined) return "is wrong";
+  if (issue.code === "invalid_type" && issue.input === undefined) return "is missing";
+  if (issue.code === "invalid_type") return `must be ${article(issue.expected)}`;
+  if (issue.code === "custom") return issue.message;
+  return `is wrong: ${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`;
+}
+
+function article(type: string): string {
+  const name = type === "int" ? "integer" : type;
+  return `${/^[aeiou]/.test(name) ? "an" : "a"} ${name}`;
 }
 
 /** @throws TodokuError 107 for no channel name, 102 for a namespace that is not configured. */
@@ -80,10 +106,11 @@ export const clientInfo: z.ZodType = z.object({
 });
 export const publicationResult: z.ZodType = z.object({
   data: z.unknown(),
-  offset: z.int().optional(),
+  offset: z.int().min(0).optional(),
   info: clientInfo.optional(),
   tags: z.record(z.string(), z.string()).optional(),
   id: z.string().optional(),
   time: z.int().optional(),
 });
+export const errorResult: z.ZodObject = z.object({ code: z.int(), message: z.string() });
 export const empty: z.ZodObject = z.object({});

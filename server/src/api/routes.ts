@@ -5,19 +5,12 @@ import { disconnect, refresh, subscribe, unsubscribe } from "./connections.ts";
 import { history, historyRemove } from "./history.ts";
 import { channels, info, presence, presenceStats } from "./presence.ts";
 import { broadcast, publish } from "./publish.ts";
-import type { ApiCall, ApiContext, Route } from "./route.ts";
-
-export interface ApiError {
-  readonly code: number;
-  readonly message: string;
-}
-
-export type Answered = { readonly result: unknown } | { readonly error: ApiError };
+import type { Answered, ApiCall, ApiContext, Route } from "./route.ts";
 
 export const ROUTES: readonly Route[] = [
   publish,
   broadcast,
-  batchRoute(answerCall),
+  batchRoute((context, method, body) => answerCall(context, method, body, {})),
   subscribe,
   unsubscribe,
   disconnect,
@@ -32,15 +25,20 @@ export const ROUTES: readonly Route[] = [
 
 const BY_METHOD: ReadonlyMap<string, Route> = new Map(ROUTES.map((route) => [route.method, route]));
 
+export function routeOf(method: string): Route | undefined {
+  return BY_METHOD.get(method);
+}
+
 /** Runs one call. Never rejects: what went wrong is the answer. */
 export async function answerCall(context: ApiContext, method: string, body: unknown, call: ApiCall): Promise<Answered> {
   try {
-    const route = BY_METHOD.get(method);
+    const route = routeOf(method);
     if (!route) {
       throw new TodokuError(ERRORS.methodNotFound, `there are ${[...BY_METHOD.keys()].join(", ")}`);
     }
     return { result: await route.run(context, body, call) };
   } catch (error) {
+    if (!(error instanceof TodokuError)) context.report(method, error);
     const { code, message } =
       error instanceof TodokuError ? error : new TodokuError(ERRORS.internal, undefined, { cause: error });
     return { error: { code, message } };

@@ -14,6 +14,7 @@ import { presenceOf, presenceStatsOf } from "./presence.ts";
 import type { Session } from "./session.ts";
 import { prepare } from "./subscribe.ts";
 import { namespaceFor } from "./access.ts";
+import { glob } from "./glob.ts";
 import { subscribePush } from "./replies.ts";
 
 export class LocalOperations implements Operations {
@@ -38,7 +39,7 @@ export class LocalOperations implements Operations {
   }
 
   async channels(pattern?: string): Promise<Record<string, ChannelStats>> {
-    const matches = glob(pattern);
+    const matches = glob(pattern === undefined || pattern === "" ? "*" : pattern);
     const feeds = [...this.#context.hub.feeds()].filter(({ channel }) => matches(channel));
     return Object.fromEntries(feeds.map(({ channel, receivers }) => [channel, { num_clients: receivers.size }]));
   }
@@ -121,8 +122,8 @@ export class LocalOperations implements Operations {
     ];
   }
 
-  #of({ user, client }: Target): readonly Session[] {
-    return this.#context.sessions.of(user, client);
+  #of({ user, client, except = [] }: Target): readonly Session[] {
+    return this.#context.sessions.of(user, client).filter((session) => !except.includes(session.client));
   }
 }
 
@@ -157,12 +158,4 @@ async function subscribeFor(
   } finally {
     release();
   }
-}
-
-/** `*` stands for any characters; nothing else is special. */
-function glob(pattern: string | undefined): (channel: string) => boolean {
-  if (pattern === undefined || pattern === "" || pattern === "*") return () => true;
-  const parts = pattern.split("*").map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, String.raw`\$&`));
-  const expression = new RegExp(`^${parts.join(".*")}$`, "s");
-  return (channel) => expression.test(channel);
 }

@@ -1,10 +1,12 @@
 /** What the HTTP API and applications may ask of the gateway about its connections. */
 import type { ClientInfo, Json, PresenceStatsResult } from "@todoku/protocol";
 
-/** Which connections: those of `user`, narrowed to one by `client` where given. */
+/** Which connections: those of `user`, narrowed to one by `client` where given, without those in `except`. */
 export interface Target {
   readonly user: string;
   readonly client?: string;
+  /** Client ids. */
+  readonly except?: readonly string[];
 }
 
 export interface ChannelStats {

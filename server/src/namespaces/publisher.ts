@@ -28,6 +28,8 @@ export interface PublishObserver {
   failed(namespace: Namespace, error: TodokuError): void;
 }
 
+const KEY_LENGTH = 128;
+
 const encoder = new TextEncoder();
 
 export class Publisher {
@@ -45,7 +47,7 @@ export class Publisher {
   /**
    * Stores (with a log) or hands over (without) one message. `data` is JSON text.
    *
-   * @throws TodokuError 400 too large, 401 retry too old, 402 certainly not stored, 403 outcome unknown, 405 storage full.
+   * @throws TodokuError 107 no key, 400 too large, 401 retry too old, 402 certainly not stored, 403 outcome unknown, 405 storage full.
    */
   async publish(namespace: Namespace, channel: string, data: string, options: PublishOptions = {}): Promise<Published> {
     const begun = this.#clock.now();
@@ -71,6 +73,9 @@ export class Publisher {
     // A string of n UTF-16 units has between n and 3n bytes in UTF-8: most messages need no counting.
     if (data.length * 3 > namespace.messageBytes && encoder.encode(data).length > namespace.messageBytes) {
       throw new TodokuError(ERRORS.messageTooLarge, `data may have ${namespace.messageBytes} bytes`);
+    }
+    if (key !== undefined && (key === "" || key.length > KEY_LENGTH)) {
+      throw new TodokuError(ERRORS.badRequest, `an idempotency key has 1 to ${KEY_LENGTH} characters`);
     }
     if (key !== undefined && namespace.dedupeMs > 0 && keyAgeMs >= namespace.dedupeMs) {
       throw new TodokuError(ERRORS.keyExpired, `the window is ${namespace.dedupeMs} ms, the key is ${keyAgeMs} ms old`);

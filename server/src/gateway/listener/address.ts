@@ -39,7 +39,8 @@ export function isLoopback(address: string): boolean {
   return address === "::1" || address.startsWith("127.");
 }
 
-function isTrusted(address: string, trusted: TrustedProxies): boolean {
+export function isTrusted(peer: string, trusted: TrustedProxies): boolean {
+  const address = plain(peer);
   const family = isIP(address);
   return family !== 0 && trusted.check(address, family === 6 ? "ipv6" : "ipv4");
 }

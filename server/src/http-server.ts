@@ -1,0 +1,109 @@
+/** The HTTP server under clients and API: listening, TLS, and an end that lets what was begun be finished. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
+import type { Config } from "./config.ts";
+import type { Logger } from "./logger.ts";
+import { Certificate } from "./certificate.ts";
+
+/** Answers some paths; resolves with whether it did. */
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
+
+export interface Listening {
+  /** The section of the configuration that says where, for errors. */
+  readonly key: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: Config["http"]["tls"];
+  /** Asked in turn. */
+  readonly handlers: readonly RequestHandler[];
+  readonly logger: Logger;
+}
+
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 60_000;
+
+export class HttpServer {
+  readonly server: Server;
+  readonly #options: Listening;
+  readonly #sockets = new Set<Socket>();
+  #stopping = false;
+  readonly #stopFollowing: () => void = () => {};
+
+  /** @throws ConfigError for a certificate that cannot be read. */
+  constructor(options: Listening) {
+    this.#options = options;
+    const { tls, handlers, logger } = options;
+    const timeouts = { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS };
+    const answer = (request: IncomingMessage, response: ServerResponse): void => {
+      if (this.#stopping) response.setHeader("connection", "close");
+      // A connection that was busy when the stop began ends with its answer.
+      else response.once("finish", () => this.#stopping && setImmediate(() => this.server.closeIdleConnections()));
+      void answerFirst(handlers, request, response);
+    };
+    if (tls) {
+      const certificate = new Certificate(tls, logger);
+      const server = createTlsServer({ ...timeouts, ...certificate.files }, answer);
+      this.#stopFollowing = certificate.follow(server);
+      this.server = server;
+    } else {
+      this.server = createServer(timeouts, answer);
+    }
+    this.server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
+  }
+
+  /** Resolves with the URL. @throws Error that names the key to change when the port cannot be had. */
+  listen(): Promise<string> {
+    const { host, port, key, tls, logger } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.server.once("error", (error: NodeJS.ErrnoException) => {
+        const why =
+          error.code === "EADDRINUSE"
+            ? `is in use by another process. Stop that process, or set ${key}.port (0 takes a free one)`
+            : `cannot be listened on (${error.code ?? error.message}). Set ${key}.host and ${key}.port`;
+        reject(new Error(`[${key}] port ${port} on ${host} ${why}`, { cause: error }));
+      });
+      this.server.listen(port, host, () => {
+        this.server.removeAllListeners("error");
+        this.server.on("error", (error) => logger.error({ error }, "the listener failed"));
+        const address = this.server.address();
+        const actual = typeof address === "object" && address ? address.port : port;
+        resolve(`${tls ? "https" : "http"}://${nameOf(host)}:${actual}`);
+      });
+    });
+  }
+
+  /** Accepts nothing more from now on. Resolves when everything that was open has ended. */
+  stop(): Promise<void> {
+    this.#stopping = true;
+    this.#stopFollowing();
+    return new Promise((resolve) => {
+      this.server.close(() => resolve());
+      this.server.closeIdleConnections();
+    });
+  }
+
+  /** Cuts what is still open. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+async function answerFirst(
+  handlers: readonly RequestHandler[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  for (const handler of handlers) if (await handler(request, response)) return;
+  response.writeHead(404, { "content-type": "application/json" });
+  response.end(JSON.stringify({ error: { code: 404, message: "nothing here" } }));
+}
+
+/** What to call the host in a URL that is opened on this machine. */
+function nameOf(host: string): string {
+  if (["0.0.0.0", "::", "127.0.0.1", "::1"].includes(host)) return "localhost";
+  return host.includes(":") ? `[${host}]` : host;
+}
