@@ -2,18 +2,20 @@
 import { spawnSync } from "node:child_process";
 import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { writeBuiltPage } from "../server/src/page/bundle.ts";
 import { bundleClient } from "./bundle-client.ts";
 
 const ROOT = path.join(import.meta.dirname, "..");
 const DIST = path.join(ROOT, "server/dist");
 
 await bundleClient({ outDir: path.join(ROOT, "client/dist") });
+rmSync(DIST, { recursive: true, force: true });
+await writeBuiltPage(DIST);
 buildServer();
 for (const room of ["client", "server"]) run("publint", ["--strict", room]);
 
 /** The protocol package is private: it is compiled into the server's folder, and the server refers to it there. */
 function buildServer(): void {
-  rmSync(DIST, { recursive: true, force: true });
   const protocol = path.join(DIST, "protocol");
   run("tsc", ["-p", "protocol", "--noEmit", "false", "--rootDir", "protocol/src", "--outDir", protocol]);
   run("tsc", ["-p", "server/tsconfig.build.json"]);

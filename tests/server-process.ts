@@ -20,11 +20,13 @@ export class ServerProcess implements AsyncDisposable {
   /** Made by the first start, removed with this. */
   readonly folder: string;
   readonly #configFile: string;
+  readonly #dev: boolean;
   readonly #nodeFlags: readonly string[];
   #program: Program | undefined;
 
-  private constructor(port: number, folder: string, nodeFlags: readonly string[]) {
+  private constructor(port: number, folder: string, dev: boolean, nodeFlags: readonly string[]) {
     this.port = port;
+    this.#dev = dev;
     this.folder = folder;
     this.#nodeFlags = nodeFlags;
     this.#configFile = path.join(folder, "config.json");
@@ -32,20 +34,20 @@ export class ServerProcess implements AsyncDisposable {
 
   /**
    * Starts the program with `config` and resolves when it is ready. Relative paths in it, such as that of the data, lie in
-   * the folder of this process.
+   * the folder of this process. With `"dev"` it is what `npm start` serves.
    */
-  static async start(config: ConfigInput, nodeFlags: readonly string[] = []): Promise<ServerProcess> {
+  static async start(config: ConfigInput | "dev", nodeFlags: readonly string[] = []): Promise<ServerProcess> {
     const server = await ServerProcess.prepare(config, nodeFlags);
     await server.restart();
     return server;
   }
 
   /** As `start`, without starting. */
-  static async prepare(config: ConfigInput, nodeFlags: readonly string[] = []): Promise<ServerProcess> {
+  static async prepare(config: ConfigInput | "dev", nodeFlags: readonly string[] = []): Promise<ServerProcess> {
     const port = await freePort();
     const folder = mkdtempSync(path.join(tmpdir(), "todoku-"));
-    const server = new ServerProcess(port, folder, nodeFlags);
-    server.configure(config);
+    const server = new ServerProcess(port, folder, config === "dev", nodeFlags);
+    if (config !== "dev") server.configure(config);
     return server;
   }
 
@@ -124,10 +126,8 @@ export class ServerProcess implements AsyncDisposable {
 
   #start(): Program {
     if (this.#program) throw new Error("the server runs already");
-    const program = new Program(MAIN, ["serve", "--config", this.#configFile], {
-      folder: this.folder,
-      nodeFlags: this.#nodeFlags,
-    });
+    const source = this.#dev ? ["--dev", "--port", String(this.port)] : ["--config", this.#configFile];
+    const program = new Program(MAIN, ["serve", ...source], { folder: this.folder, nodeFlags: this.#nodeFlags });
     this.#program = program;
     void program.ended.then(() => (this.#program = undefined));
     return program;

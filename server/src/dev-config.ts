@@ -11,7 +11,8 @@ export const DEV_CONFIG: ConfigInput = {
   namespaces: {
     "": { ...open, backbone: "local", delivery: "at-least-once" },
     ticker: { ...open, backbone: "local", delivery: "at-most-once" },
-    chat: { ...open, backbone: "local", delivery: "at-least-once" },
+    // Without deduplication a repeated publish is stored again: the page shows what this promise allows.
+    chat: { ...open, backbone: "local", delivery: "at-least-once", dedupe: "0s" },
     orders: {
       ...open,
       backbone: "local",
