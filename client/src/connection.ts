@@ -69,9 +69,9 @@ export class Connection {
     this.#options = options;
     this.#events = events;
     const { clock, timeoutMs, WebSocket } = options;
-    this.#cancelWatch = clock.after(timeoutMs, () => this.#fail(`not open after ${timeoutMs} ms`));
     const socket = new WebSocket(options.url);
     this.#socket = socket;
+    this.#cancelWatch = clock.after(timeoutMs, () => this.#fail(`not open after ${timeoutMs} ms`));
     socket.addEventListener("open", () => {
       if (this.#ended) return socket.close();
       this.#cancelWatch();

@@ -162,12 +162,17 @@ export class Session {
       return;
     }
     if (dial !== this.#dials) return;
-    const connection = new Connection(this.#options, {
-      opened: () => this.#opened(connection, token),
-      push: (push, size) => this.#events.push(push, size),
-      ended: (code, reason) => this.#lost(code, reason),
-    });
-    this.#connection = connection;
+    try {
+      const connection: Connection = new Connection(this.#options, {
+        opened: () => this.#opened(connection, token),
+        push: (push, size) => this.#events.push(push, size),
+        ended: (code, reason) => this.#lost(code, reason),
+      });
+      this.#connection = connection;
+    } catch (cause) {
+      // A page's security policy may forbid even to make the WebSocket.
+      this.#refused(asError(cause, CLIENT_ERRORS.unreachable, redacted(this.#options.url)));
+    }
   }
 
   #opened(connection: Connection, token: string | undefined): void {
