@@ -101,6 +101,7 @@ export class Delivery<Data> {
         // A channel that keeps no log hands out at most once: the handler had its chance.
         if (!again) return true;
         if (byServer) {
+          this.#current = undefined;
           this.#events.failed(item);
           return false;
         }

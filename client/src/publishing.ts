@@ -36,6 +36,8 @@ export interface PublishingHost {
 export const MOST_PUBLISHES = 1000;
 /** Most that are sent and not yet answered. */
 const MOST_UNDER_WAY = 128;
+/** The pause after the server's rate was exceeded is that before this retry. */
+const PAUSE_TRY = 2;
 
 interface Waiting {
   readonly channel: string;
@@ -57,6 +59,8 @@ export class Publishing {
   /** In the order of the calls. */
   readonly #waiting = new Set<Waiting>();
   #underWay = 0;
+  /** How many may be under way: fewer after the server's rate was exceeded. */
+  #window = MOST_UNDER_WAY;
   #cancelPause: (() => void) | undefined;
   #whenIdle: (() => void)[] = [];
 
@@ -105,7 +109,7 @@ export class Publishing {
     const { connection } = this.#host;
     if (!connection || this.#cancelPause) return;
     for (const waiting of this.#waiting) {
-      if (this.#underWay >= MOST_UNDER_WAY) return;
+      if (this.#underWay >= this.#window) return;
       if (waiting.state === "ready") this.#send(connection, waiting);
     }
   }
@@ -133,8 +137,12 @@ export class Publishing {
       if (waiting.state !== "sent") return;
       waiting.state = "ready";
       this.#underWay--;
-      if (!error) waiting.settle(undefined, publishedOf(result));
-      else if (this.#waiting.has(waiting)) this.#failed(connection, waiting, error);
+      if (error) {
+        this.#failed(connection, waiting, error);
+      } else {
+        this.#window = Math.min(MOST_UNDER_WAY, this.#window + 1);
+        waiting.settle(undefined, publishedOf(result));
+      }
       this.pump();
     });
   }
@@ -145,8 +153,8 @@ export class Publishing {
     if (error.retry !== "retry") return this.#giveUp(waiting, error);
     // Lost with its connection: the next one sends it again.
     if (connection !== this.#host.connection) return;
+    if (error.code === ERRORS.tooManyRequests.code) return this.#slowDown();
     const delay = this.#host.backoff.jittered(waiting.tries++);
-    if (error.code === ERRORS.tooManyRequests.code) return this.#pause(delay);
     waiting.state = "resting";
     waiting.cancelRest = this.#host.clock.after(delay, () => {
       waiting.state = "ready";
@@ -155,9 +163,10 @@ export class Publishing {
   }
 
   /** All publishes share one rate: when one was too much, so are those behind it. */
-  #pause(ms: number): void {
-    this.#cancelPause?.();
-    this.#cancelPause = this.#host.clock.after(ms, () => {
+  #slowDown(): void {
+    if (this.#cancelPause) return;
+    this.#window = Math.max(1, Math.floor(this.#window / 2));
+    this.#cancelPause = this.#host.clock.after(this.#host.backoff.jittered(PAUSE_TRY), () => {
       this.#cancelPause = undefined;
       this.pump();
     });
