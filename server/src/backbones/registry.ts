@@ -41,7 +41,9 @@ export const backboneSchema = z.discriminatedUnion("type", [
     .strictObject({
       type: z.literal("embedded"),
       path: z.string().default("./todoku-data").describe("Folder of the log; one process at a time."),
-      map_size: optionalBytes.describe("Largest size of the log on disk. Default 64GiB (it grows as needed)."),
+      max_size: optionalBytes.describe(
+        "Most bytes that the log may take on disk; beyond it publishes are refused until retention has made room. Default: as many as fit.",
+      ),
     })
     .describe("A durable log in the gateway's own process."),
   z
@@ -93,8 +95,8 @@ export async function createBackbone(name: string, settings: BackboneSettings, c
     }
     case "embedded": {
       const { EmbeddedBackbone } = await import("./embedded/embedded.ts");
-      const { path, map_size } = settings;
-      return new EmbeddedBackbone(name, { path, ...(map_size !== undefined && { mapSize: map_size }) }, clock);
+      const { path, max_size } = settings;
+      return new EmbeddedBackbone(name, { path, ...(max_size !== undefined && { maxSize: max_size }) }, clock);
     }
     case "redis-pubsub": {
       const { RedisPubSubBackbone } = await load(name, "ioredis", () => import("./redis/pubsub.ts"));

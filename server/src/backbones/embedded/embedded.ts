@@ -39,16 +39,20 @@ import { GroupCommit } from "./group-commit.ts";
 import { ownFolder } from "./owner.ts";
 import { Store } from "./store.ts";
 import { appendRow, claimCursor, forgetCursor, readRange, removeMessages, writeCursor } from "./rows.ts";
-import { sweep } from "./retention.ts";
+import { Sweeper } from "./sweeper.ts";
 
 export interface EmbeddedSettings {
   /** The data folder; made if it is missing. */
   readonly path: string;
-  /** Largest size on disk in bytes. Default: LMDB's, which grows as needed. */
-  readonly mapSize?: number;
+  /** Most bytes that messages, keys and cursors may take on disk. Default: as many as fit. */
+  readonly maxSize?: number;
 }
 
-const SWEEP_MS = 1000;
+interface Opened {
+  readonly store: Store;
+  readonly commits: GroupCommit;
+  readonly sweeper: Sweeper;
+}
 
 export class EmbeddedBackbone implements Backbone {
   readonly type = "embedded";
@@ -60,9 +64,8 @@ export class EmbeddedBackbone implements Backbone {
   readonly #settings: EmbeddedSettings;
   readonly #clock: Clock;
   readonly #listeners = new LocalBus();
-  #opened: { readonly store: Store; readonly commits: GroupCommit } | undefined;
+  #opened: Opened | undefined;
   #giveBack: (() => Promise<void>) | undefined;
-  #cancelSweep: (() => void) | undefined;
 
   constructor(name: string, settings: EmbeddedSettings, clock: Clock) {
     this.#name = name;
@@ -93,22 +96,23 @@ export class EmbeddedBackbone implements Backbone {
   }
 
   async open(): Promise<void> {
-    const { path, mapSize } = this.#settings;
+    const { path } = this.#settings;
     this.#giveBack = await ownFolder(this.#name, path);
     try {
-      const store = new Store(this.#name, path, mapSize, () => this.#clock.uuid().slice(0, 8));
-      this.#opened = { store, commits: new GroupCommit(store.root, this.#clock, this.#name) };
+      const store = await Store.open(this.#name, path, () => this.#clock.uuid().slice(0, 8));
+      const commits = new GroupCommit(store.root, this.#clock, this.#name);
+      this.#opened = { store, commits, sweeper: new Sweeper(store, commits, this.#clock) };
     } catch (error) {
       await this.#giveBack();
       throw error;
     }
-    this.#sweepLater();
+    this.#opened.sweeper.start();
   }
 
   async close(): Promise<void> {
     const opened = this.#opened;
     if (!opened) return;
-    this.#cancelSweep?.();
+    opened.sweeper.stop();
     opened.commits.flush();
     this.#opened = undefined;
     this.#listeners.clear();
@@ -120,7 +124,7 @@ export class EmbeddedBackbone implements Backbone {
     this.#open();
   }
 
-  #open(): { readonly store: Store; readonly commits: GroupCommit } {
+  #open(): Opened {
     if (!this.#opened) throw new BackboneError("unavailable", `[${this.#name}] the backbone is closed`);
     return this.#opened;
   }
@@ -144,7 +148,10 @@ export class EmbeddedBackbone implements Backbone {
     const { store, commits } = this.#open();
     const now = this.#clock.now();
     const { epoch, offset, duplicate } = await commits.run(
-      () => appendRow(store, channel, message, options, now),
+      () => {
+        this.#mustHaveRoom(store);
+        return appendRow(store, channel, message, options, now);
+      },
       // Announced in the order of the log, before anything else runs.
       ({ prev, ...stored }) => {
         if (stored.duplicate) return;
@@ -159,13 +166,14 @@ export class EmbeddedBackbone implements Backbone {
     return readRange(this.#open().store, channel, options);
   }
 
-  /** Looks for what has grown too old, a bounded amount each time. */
-  #sweepLater(): void {
-    this.#cancelSweep = this.#clock.after(SWEEP_MS, () => {
-      const now = this.#clock.now();
-      // A full disk must not end the sweep: it is what makes room.
-      this.#write((store) => sweep(store, now)).catch(() => {});
-      this.#sweepLater();
-    });
+  /** @throws BackboneError `full`. */
+  #mustHaveRoom(store: Store): void {
+    const { maxSize } = this.#settings;
+    if (maxSize === undefined || store.usedBytes() < maxSize) return;
+    throw new BackboneError(
+      "full",
+      `[${this.#name}] the log takes ${maxSize} bytes, as many as it may. ` +
+        `Raise backbones.${this.#name}.max_size, or keep less: shorten retention.age`,
+    );
   }
 }

@@ -9,6 +9,31 @@ interface Work {
   readonly failed: (error: BackboneError) => void;
 }
 
+function workOf<T>(
+  work: () => T,
+  committed: ((result: T) => void) | undefined,
+  resolve: (result: T) => void,
+  reject: (error: BackboneError) => void,
+): Work {
+  let outcome: { readonly result: T } | { readonly refused: BackboneError };
+  return {
+    run: () => {
+      try {
+        outcome = { result: work() };
+      } catch (error) {
+        if (!(error instanceof BackboneError)) throw error;
+        outcome = { refused: error };
+      }
+    },
+    committed: () => {
+      if ("refused" in outcome) return reject(outcome.refused);
+      committed?.(outcome.result);
+      resolve(outcome.result);
+    },
+    failed: reject,
+  };
+}
+
 export class GroupCommit {
   readonly #root: RootDatabase;
   readonly #clock: Clock;
@@ -23,37 +48,44 @@ export class GroupCommit {
 
   /**
    * Runs `work` in the turn's transaction. Once that is on disk, calls `committed` (in the order of the works) and then
-   * resolves. If the transaction fails, nothing of the turn is stored and all its works reject.
+   * resolves. A work that throws a `BackboneError` before it has written anything is refused alone. If the disk is full,
+   * nothing of the turn is stored and all its works reject.
    */
   run<T>(work: () => T, committed?: (result: T) => void): Promise<T> {
-    return new Promise((resolve, reject) => {
-      let result: T;
-      const first = this.#works.length === 0;
-      this.#works.push({
-        run: () => {
-          result = work();
-        },
-        committed: () => {
-          committed?.(result);
-          resolve(result);
-        },
-        failed: reject,
-      });
-      if (first) this.#clock.soon(() => this.flush());
-    });
+    const first = this.#works.length === 0;
+    const done = new Promise<T>((resolve, reject) => this.#works.push(workOf(work, committed, resolve, reject)));
+    if (first) this.#clock.soon(() => this.flush());
+    return done;
+  }
+
+  /** As `run`, in a transaction of its own, after what came before. */
+  alone<T>(work: () => T): Promise<T> {
+    this.flush();
+    return new Promise((resolve, reject) => this.#commit([workOf(work, undefined, resolve, reject)]));
   }
 
   flush(): void {
     const works = this.#works;
     if (works.length === 0) return;
     this.#works = [];
+    this.#commit(works);
+  }
+
+  #commit(works: readonly Work[]): void {
     try {
       this.#root.transactionSync(() => {
         for (const { run } of works) run();
       });
     } catch (error) {
       const failure = this.#failure(error);
-      for (const { failed } of works) failed(failure);
+      if (failure.reason === "full" || works.length === 1) {
+        for (const { failed } of works) failed(failure);
+      } else {
+        // One of them cannot be written, whatever it is: the others need not fail with it.
+        const half = works.length >> 1;
+        this.#commit(works.slice(0, half));
+        this.#commit(works.slice(half));
+      }
       return;
     }
     for (const { committed } of works) committed();

@@ -1,6 +1,6 @@
 /** One process at a time owns a data folder. */
 import { createHash } from "node:crypto";
-import { mkdirSync, realpathSync } from "node:fs";
+import { accessSync, constants, mkdirSync, realpathSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -14,8 +14,7 @@ import { BackboneError } from "../contract.ts";
  * network namespace do not see each other's.
  */
 export async function ownFolder(name: string, folder: string): Promise<() => Promise<void>> {
-  mkdirSync(folder, { recursive: true });
-  const id = createHash("sha256").update(realpathSync(folder)).digest("hex").slice(0, 32);
+  const id = createHash("sha256").update(realOf(name, folder)).digest("hex").slice(0, 32);
   const server = createServer((socket) => socket.destroy());
   server.unref();
   try {
@@ -30,6 +29,22 @@ export async function ownFolder(name: string, folder: string): Promise<() => Pro
     );
   }
   return () => new Promise((resolve) => server.close(() => resolve()));
+}
+
+/** The folder by its one real name, made if it is missing. */
+function realOf(name: string, folder: string): string {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    return realpathSync(folder);
+  } catch (error) {
+    throw new BackboneError(
+      "invalid",
+      `[${name}] the data folder ${folder} cannot be used (${error instanceof Error ? error.message : String(error)}). ` +
+        `Give this user the right to read and write it, or set backbones.${name}.path to another folder`,
+      { cause: error },
+    );
+  }
 }
 
 function socketPath(id: string): string {

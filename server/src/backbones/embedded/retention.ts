@@ -1,15 +1,15 @@
 /** What is removed when: by count and bytes with each append, by age in a sweep that never scans everything. */
 import type { ChannelRow, MessageRow, Store } from "./store.ts";
 
-/** Removed at most per sweep, so that a turn stays short. */
-const SWEEP_MESSAGES = 2000;
-const SWEEP_KEYS = 5000;
+/** Removed at most with one append: when a limit was lowered, what is beyond it goes little by little. */
+const TRIM_MESSAGES = 100;
 
 /** Removes what is beyond the count and the bytes of the channel's retention. Changes `row`, stores nothing of it. */
 export function trim(store: Store, channel: string, row: ChannelRow): void {
   const { messages = Number.POSITIVE_INFINITY, bytes = Number.POSITIVE_INFINITY } = row.retention;
-  // The newest message stays whatever its size.
-  while (row.count > 1 && (row.count > messages || row.bytes > bytes)) {
+  for (let removed = 0; removed < TRIM_MESSAGES; removed++) {
+    // The newest message stays whatever its size.
+    if (row.count <= 1 || (row.count <= messages && row.bytes <= bytes)) return;
     if (!removeOldest(store, channel, row)) return;
   }
 }
@@ -22,19 +22,29 @@ export function schedule(store: Store, channel: string, row: ChannelRow, oldestT
   store.dues.putSync([row.due, channel], true);
 }
 
-/** Removes messages that are too old and keys whose window is over, a bounded number of each. */
-export function sweep(store: Store, now: number): void {
-  for (const key of Array.from(store.expiries.getKeys({ end: [now, "", ""], limit: SWEEP_KEYS }))) {
+/** Whether a sweep would find something; only reads. */
+export function isAnythingDue(store: Store, now: number): boolean {
+  for (const _ of store.expiries.getKeys({ end: [now, "", ""], limit: 1 })) return true;
+  for (const _ of store.dues.getKeys({ end: [now, ""], limit: 1 })) return true;
+  return false;
+}
+
+/** Removes messages that are too old and keys whose window is over, at most `most` of each. Returns whether some are left. */
+export function sweep(store: Store, now: number, most: number): boolean {
+  const expired = Array.from(store.expiries.getKeys({ end: [now, "", ""], limit: most }));
+  for (const key of expired) {
     const [until, channel, name] = key;
     store.expiries.removeSync(key);
     // A key that was stored again since has a later end.
     if (store.keys.get([channel, name])?.until === until) store.keys.removeSync([channel, name]);
   }
-  let left = SWEEP_MESSAGES;
-  for (const key of Array.from(store.dues.getKeys({ end: [now, ""], limit: SWEEP_MESSAGES }))) {
-    if (left <= 0) return;
+  const due = Array.from(store.dues.getKeys({ end: [now, ""], limit: most }));
+  let left = most;
+  for (const key of due) {
+    if (left <= 0) break;
     left -= sweepChannel(store, key, now, left);
   }
+  return expired.length === most || left <= 0;
 }
 
 function sweepChannel(store: Store, due: [number, string], now: number, most: number): number {

@@ -49,38 +49,66 @@ export class Store {
   readonly cursors: Database<CursorRow, string>;
   readonly epoch: string;
 
+  private constructor(root: RootDatabase<AboutRow, string>, epoch: string) {
+    this.root = root;
+    this.messages = root.openDB({ name: "messages" });
+    this.channels = root.openDB({ name: "channels" });
+    this.keys = root.openDB({ name: "keys" });
+    this.expiries = root.openDB({ name: "expiries" });
+    this.dues = root.openDB({ name: "dues" });
+    this.cursors = root.openDB({ name: "cursors" });
+    this.epoch = epoch;
+  }
+
   /** @throws BackboneError `invalid` for a folder that is no store of this format, or a damaged one. */
-  constructor(name: string, folder: string, mapSize: number | undefined, newEpoch: () => string) {
+  static async open(name: string, folder: string, newEpoch: () => string): Promise<Store> {
     const file = path.join(folder, "log.mdb");
-    checkWhole(name, file);
+    let root: RootDatabase<AboutRow, string> | undefined;
     try {
-      this.root = open<AboutRow, string>({
-        path: file,
-        maxDbs: 8,
-        overlappingSync: false,
-        ...(mapSize !== undefined && { mapSize }),
-      });
-      this.messages = this.root.openDB({ name: "messages" });
-      this.channels = this.root.openDB({ name: "channels" });
-      this.keys = this.root.openDB({ name: "keys" });
-      this.expiries = this.root.openDB({ name: "expiries" });
-      this.dues = this.root.openDB({ name: "dues" });
-      this.cursors = this.root.openDB({ name: "cursors" });
-      const about = this.root.openDB<AboutRow, string>({ name: "about" });
-      const known = about.get("about");
-      if (known && known.format !== FORMAT) {
-        throw new BackboneError(
-          "invalid",
-          `[${name}] ${file} has format ${known.format}, this version reads ${FORMAT}`,
-        );
-      }
-      this.epoch = known?.epoch ?? newEpoch();
-      if (!known) about.putSync("about", { format: FORMAT, epoch: this.epoch });
+      checkWhole(name, file);
+      root = open<AboutRow, string>({ path: file, maxDbs: 8, overlappingSync: false });
+      return new Store(root, epochIn(root, name, file, newEpoch));
     } catch (error) {
-      if (error instanceof BackboneError) throw error;
-      throw damaged(name, file, error);
+      await root?.close();
+      throw error instanceof BackboneError ? error : damaged(name, file, error);
     }
   }
+
+  /** What messages, keys and cursors take on disk; what was removed is space to be used again, and does not count. */
+  usedBytes(): number {
+    let bytes = 0;
+    for (const table of [this.messages, this.channels, this.keys, this.expiries, this.dues, this.cursors]) {
+      const { treeBranchPageCount, treeLeafPageCount, overflowPages, pageSize } = table.getStats() as PageCounts;
+      bytes += (treeBranchPageCount + treeLeafPageCount + overflowPages) * pageSize;
+    }
+    return bytes;
+  }
+}
+
+interface PageCounts {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+  readonly pageSize: number;
+}
+
+/** The epoch is made with the store and stays with it. */
+function epochIn(root: RootDatabase, name: string, file: string, newEpoch: () => string): string {
+  const about = root.openDB<AboutRow, string>({ name: "about" });
+  const known = about.get("about");
+  if (!known) {
+    const epoch = newEpoch();
+    about.putSync("about", { format: FORMAT, epoch });
+    return epoch;
+  }
+  if (known.format !== FORMAT) {
+    throw new BackboneError(
+      "invalid",
+      `[${name}] ${file} has format ${known.format}, this version reads ${FORMAT}. ` +
+        `Use the version that wrote it, or set backbones.${name}.path to another folder`,
+    );
+  }
+  return known.epoch;
 }
 
 function damaged(name: string, file: string, cause: unknown): BackboneError {
