@@ -6,6 +6,7 @@ import { history } from "./history.ts";
 import { init } from "./init.ts";
 import { publish } from "./publish.ts";
 import { serve } from "./serve.ts";
+import { subscribe } from "./subscribe.ts";
 import { token } from "./token.ts";
 
-export const COMMANDS: readonly Command[] = [serve, init, check, config, token, publish, history];
+export const COMMANDS: readonly Command[] = [serve, init, check, config, token, publish, subscribe, history];

@@ -15,7 +15,7 @@ import {
 } from "./command.ts";
 import { paint } from "./paint.ts";
 import { parsePosition, type GivenPosition } from "./position.ts";
-import { lineOf } from "./printed-message.ts";
+import { jsonLineOf, lineOf } from "./printed-message.ts";
 import { serverAddress } from "./server-address.ts";
 
 const STANDARD_LIMIT = 100;
@@ -95,7 +95,7 @@ async function print(
     });
     for (const publication of publications) {
       const message = { channel, ...publication, epoch };
-      terminal.out(terminal.human ? lineOf(message, colours) : JSON.stringify(message));
+      terminal.out(terminal.human ? lineOf(message, colours) : jsonLineOf(message));
     }
     await terminal.taken();
     if (terminal.stopped.aborted) return false;

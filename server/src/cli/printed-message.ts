@@ -11,7 +11,15 @@ export interface PrintedMessage {
   /** Milliseconds since 1970. */
   readonly time?: number | undefined;
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** Who published it. */
+  readonly info?: unknown;
   readonly redelivered?: boolean | undefined;
+}
+
+/** One line, with the keys always in the same order. */
+export function jsonLineOf(message: PrintedMessage): string {
+  const { channel, offset, epoch, id, time, data, tags, info, redelivered } = message;
+  return JSON.stringify({ channel, offset, epoch, id, time, data, tags, info, redelivered });
 }
 
 /** `12:01:02.123  chat:42  17  {"text":"hi"}` */
