@@ -182,7 +182,7 @@ export class Connection {
     if (!asked) return;
     this.#asked.delete(id);
     asked.cancel();
-    asked.answered(reply.error && replyError(reply.error), reply[asked.method] as never);
+    asked.answered(reply.error && replyError(reply.error), (reply[asked.method] ?? {}) as never);
   }
 
   #watchOn(ms: number): void {

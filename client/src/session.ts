@@ -1,7 +1,6 @@
 /** The standing relation with a gateway: connects, keeps the token fresh, comes back after every loss that allows it. */
 import {
   CLIENT_ERRORS,
-  CLOSES,
   ERRORS,
   TodokuError,
   reconnects,
@@ -222,8 +221,8 @@ export class Session {
     const error = closeError(code, reason);
     const wasConnected = this.#state === "connected";
     void this.#drop();
-    const renewable = error.retry === "refresh" && this.#options.token.renew();
-    if (!reconnects(code) || (code === CLOSES.expired.code && !renewable)) return void this.close(error);
+    if (error.retry === "refresh") this.#options.token.renew();
+    if (!reconnects(code)) return void this.close(error);
     this.#tryAgain(wasConnected ? undefined : unreachable(`${redacted(this.#options.url)}: ${error.message}`));
   }
 

@@ -52,13 +52,16 @@ export class Line {
     this.#end(1006, "");
   }
 
-  /** Makes the client's end. */
-  clientEnd(accept: Accept | undefined): WebSocketLike {
+  /** The server takes the connection in. */
+  accept(accept: Accept): void {
+    this.#peer = accept(this);
+    this.#emit("open", {});
+  }
+
+  /** Makes the client's end; `dialled` is called when the dial arrives at the server. */
+  clientEnd(dialled: () => void): WebSocketLike {
     setImmediate(() => {
-      if (this.#over) return;
-      if (!accept) return this.cut();
-      this.#peer = accept(this);
-      this.#emit("open", {});
+      if (!this.#over) dialled();
     });
     return {
       send: (text) => {
@@ -95,6 +98,8 @@ export class MemoryNetwork {
   readonly lines: Line[] = [];
   /** Answers the dials; undefined: nobody is there. */
   accept: Accept | undefined;
+  /** Dials are neither accepted nor refused. */
+  unanswered = false;
   /** What each new connection lets through. */
   passes: Line["passes"] = () => true;
 
@@ -108,7 +113,11 @@ export class MemoryNetwork {
       const line = new Line();
       line.passes = (frame, to) => this.passes(frame, to);
       this.lines.push(line);
-      return line.clientEnd(this.accept);
+      return line.clientEnd(() => {
+        if (this.unanswered) return;
+        if (this.accept) line.accept(this.accept);
+        else line.cut();
+      });
     };
     // A function that returns an object is a constructor of that object.
     return function (): WebSocketLike {
