@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { UNSUBSCRIBES } from "@todoku/protocol";
 import { GatewayInProcess } from "../tests/gateway-in-process.ts";
 import { Gate, numbers } from "../tests/gate.ts";
+import { settle } from "../../server/src/manual-clock.ts";
 import { ERRORS, TodokuError, type Gap, type Json } from "./index.ts";
 
 test("K7 after each lost connection it goes on where it stopped, without loss and without repeat", async () => {
@@ -37,6 +38,21 @@ test("K7 what it waits for while disconnected comes when it is connected again",
   await gateway.passing(client.connect());
   await gateway.until(() => handled.length === 3);
   assert.deepEqual(handled, [1, 2, 3]);
+});
+
+test("K7 a position that is read while the connection is being accepted is not too late", async () => {
+  const read = new Gate();
+  const accepted = new Gate();
+  const hooks = { onConnect: () => accepted.opened };
+  await using gateway = await GatewayInProcess.open({ hooks });
+  const client = gateway.client({ cursors: { get: () => read.opened.then(() => undefined), set() {}, delete() {} } });
+  const early = client.subscribe("chat:1", () => {});
+  await gateway.until(() => gateway.network.line.sent.some((frame) => frame.includes('"connect"')));
+  read.open();
+  const late = client.subscribe("chat:2", () => {});
+  await settle();
+  accepted.open();
+  await gateway.passing(Promise.all([early.ready, late.ready]));
 });
 
 test("K7 a durable subscription goes on in another client where the first one stopped", async () => {

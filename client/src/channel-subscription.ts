@@ -158,6 +158,11 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     if (this.#prepared && !this.#paused && this.#state !== "closed") this.#ask(connection);
   }
 
+  /** The connection was accepted: what was not ready yet when it opened is asked for now. */
+  joinLate(connection: Connection): void {
+    if (this.#askedOn !== connection) this.join(connection);
+  }
+
   /** The connection is gone. */
   left(): void {
     this.#asks++;
@@ -214,7 +219,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     );
     this.#prepared = true;
     const { connection } = this.#host;
-    if (connection && this.#askedOn !== connection) this.join(connection);
+    if (connection) this.joinLate(connection);
   }
 
   /** Tries until it works, for the application's own functions. What cannot be had ends the subscription. */

@@ -102,7 +102,10 @@ export class Todoku<Channels extends object = AnyChannel> {
         opening: (connection) => {
           for (const subscription of this.#subscriptions.values()) subscription.join(connection);
         },
-        connected: () => this.#publishing.pump(),
+        connected: (connection) => {
+          for (const subscription of this.#subscriptions.values()) subscription.joinLate(connection);
+          this.#publishing.pump();
+        },
         lost: () => {
           for (const subscription of this.#subscriptions.values()) subscription.left();
         },
