@@ -29,7 +29,7 @@ await using visitors = await Visitors.launch();
 await picture("page", { viewport: { width: 1440, height: 1000 } });
 
 if (folder !== IMAGES) {
-  await picture("page-dark", { viewport: { width: 1440, height: 1000 }, colorScheme: "dark" });
+  await picture("page-dark", { viewport: { width: 1440, height: 1000 }, colorScheme: "dark" }, true);
   await picture("page-phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }, true);
   await picture("page-tablet", { viewport: { width: 900, height: 1100 } }, true);
 }

@@ -175,13 +175,21 @@ describe("the page", { timeout: 180_000 }, () => {
     await page.context().close();
   });
 
-  test("a durable subscription keeps its place while left", async () => {
+  test("a durable subscription keeps its place while left, and forgets it when left for good", async () => {
     const page = await visit();
     await pressIn(page, CHAT, "Leave");
     await press(page, "Publish 3 from outside");
     await counts(page, CHAT, { sent: 3, received: 0, waiting: 3 });
     await pressIn(page, CHAT, "Come back");
     await counts(page, CHAT, { ...nothing, received: 3, waiting: 0 });
+    await pressIn(page, CHAT, "Leave for good");
+    await page.waitForSelector(`[data-channel="${CHAT}"][data-state="left"]`);
+    await press(page, "Publish 3 from outside");
+    await counts(page, ORDERS, { received: 6 });
+    await pressIn(page, CHAT, "Come back");
+    await subscribed(page);
+    await pressIn(page, CHAT, "Send");
+    await counts(page, CHAT, { ...nothing, received: 4, waiting: 0 });
     await page.context().close();
   });
 

@@ -93,7 +93,9 @@ export class Follower {
 
   /** A sender tells of a publish that was accepted. */
   sent(sent: Sent): void {
-    this.tally.sent(sent, this.#options.now());
+    const now = this.#options.now();
+    this.tally.sent(sent, now);
+    this.tally.settle(now);
     this.lane.render();
   }
 

@@ -82,7 +82,7 @@ export class Playground {
 
   /** From this tab, over its WebSocket; to all three channels unless one is named. */
   async send(text: string, times = 1, to: readonly Follower[] = this.followers): Promise<void> {
-    const [first] = to;
+    const first = to.at(-1);
     if (!first) return;
     const { channel } = first.promise;
     const where = to.length === 1 ? channel : "all three channels";
@@ -99,7 +99,7 @@ export class Playground {
 
   /** By nobody in particular, over the HTTP API: it works while this tab is cut off. */
   async someoneElse(times: number): Promise<void> {
-    const [follower] = this.followers;
+    const follower = this.followers.at(-1);
     this.#tell({
       words: `Someone else published ${number(times, "message")} on each channel, through the HTTP API and so without this tab's connection.`,
       curl: curlLine(follower?.promise.channel ?? "", "Hello from outside"),
