@@ -1,5 +1,6 @@
 /** Puts the namespaces together from the configuration, and refuses every promise that cannot be kept. */
-import { DELIVERIES, type Backbone, type Delivery, type Facet } from "../backbones/contract.ts";
+import { checkChannel, namespaceOf } from "@todoku/protocol";
+import { DELIVERIES, type Backbone, type Capabilities, type Delivery, type Facet } from "../backbones/contract.ts";
 import { BACKBONE_TYPES } from "../backbones/registry.ts";
 import type { Config, NamespaceConfig } from "../config.ts";
 import { ConfigError } from "../config-error.ts";
@@ -54,8 +55,8 @@ class Plan {
       this.#checkDedupe(log);
       this.#checkRetention(log);
       this.#checkSize(log);
-    }
-    if (cursors && cursors !== log) this.#checkDelivery(cursors, "cursors");
+    } else this.#checkKeepsNothing();
+    if (cursors && cursors.backbone !== log?.backbone) this.#checkDelivery(cursors, "cursors");
     this.#checkDeadLetters();
     this.#checkTokens();
     if (!bus || (keeps && (!log || !cursors)) || !bus.backbone.bus) return undefined;
@@ -92,8 +93,14 @@ class Plan {
     const key = this.#rules[facet] === undefined ? "backbone" : facet;
     const chosen = this.#rules[facet] ?? this.#rules.backbone;
     if (chosen === undefined) {
-      // Said once: without `backbone` every facet lacks one.
-      if (facet === "bus") this.#refuse(`has no backbone. Set ${this.#path("backbone")} to ${this.#configured()}`);
+      if (this.#rules.bus === undefined) {
+        this.#refuse(`has no backbone. Set ${this.#path("backbone")} to ${this.#configured()}`);
+      } else {
+        this.#refuse(
+          `promises ${this.#promise()} and has no ${facet} for it. ` +
+            `Set ${this.#path(facet)} to ${this.#ableTo(this.#rules.delivery, facet)}`,
+        );
+      }
       return undefined;
     }
     const backbone = this.#backbones.get(chosen);
@@ -104,11 +111,9 @@ class Plan {
       return undefined;
     }
     if (!backbone[facet]) {
-      const able = Object.entries(BACKBONE_TYPES).flatMap(([type, { facets }]) =>
-        facets.includes(facet) ? [type] : [],
-      );
       this.#refuse(
-        `needs a ${facet}, and ${label(chosen, backbone)} has none. Set ${this.#path(facet)} to a backbone of type ${list(able)}`,
+        `promises ${this.#promise()} and needs ${facet === "cursors" ? "cursors" : `a ${facet}`} for it, and ${label(chosen, backbone)} has none. ` +
+          `Set ${this.#path(facet)} to ${this.#ableTo(this.#rules.delivery, facet)}`,
       );
       return undefined;
     }
@@ -128,15 +133,38 @@ class Plan {
   #checkDedupe({ name, backbone }: Chosen): void {
     const { delivery, dedupe } = this.#rules;
     const { dedupeWindowMs } = backbone.capabilities;
+    const longest = formatDuration(dedupeWindowMs);
     if (dedupe !== undefined && dedupe > dedupeWindowMs) {
+      const able = [...this.#backbones].filter(
+        ([, { capabilities, log }]) => log && capabilities.dedupeWindowMs >= dedupe,
+      );
       this.#refuse(
-        `wants repeated keys recognised for ${formatDuration(dedupe)}, and ${label(name, backbone)} remembers them for ` +
-          `${formatDuration(dedupeWindowMs)} at most. Shorten ${this.#path("dedupe")}`,
+        `promises that repeated keys are recognised for ${formatDuration(dedupe)}, and ${label(name, backbone)} remembers ` +
+          `them for ${longest} at most. Shorten ${this.#path("dedupe")}` +
+          (able.length === 0 ? "" : `, or set ${this.#path("log")} to ${labels(able)}`),
       );
     }
-    if (delivery === "exactly-once" && dedupe === 0) {
-      this.#refuse(`promises exactly-once with no deduplication. Set ${this.#path("dedupe")} to a window such as 10m`);
+    if (delivery !== "exactly-once") return;
+    if (dedupeWindowMs === 0) {
+      this.#refuse(
+        `promises exactly-once, and ${label(name, backbone)} recognises no repeated keys. Use ${this.#ableTo(delivery)}`,
+      );
+    } else if (dedupe === 0) {
+      this.#refuse(
+        `promises exactly-once with no deduplication. Set ${this.#path("dedupe")} to a window such as 10m ` +
+          `(${label(name, backbone)} can keep up to ${longest})`,
+      );
     }
+  }
+
+  /** What only makes sense for messages that are kept. */
+  #checkKeepsNothing(): void {
+    const { delivery, retention, dedupe, backbone } = this.#rules;
+    if (delivery !== "at-most-once" || retention !== undefined || dedupe === undefined || dedupe === 0) return;
+    this.#refuse(
+      `promises that repeated keys are recognised for ${formatDuration(dedupe)}, and keeps no messages on ` +
+        `${JSON.stringify(backbone)}. Give it ${this.#path("retention")}, or remove ${this.#path("dedupe")}`,
+    );
   }
 
   #checkRetention({ name, backbone }: Chosen): void {
@@ -149,7 +177,9 @@ class Plan {
     ] as const) {
       if (asked[limit] === undefined || backbone.capabilities.retention.includes(limit)) continue;
       this.#refuse(
-        `limits what is kept by ${key}, and ${label(name, backbone)} cannot. Remove ${this.#path(`retention.${key}`)}`,
+        `limits what is kept by ${key}, and ${label(name, backbone)} cannot: it can by ` +
+          `${list(backbone.capabilities.retention.map((kind) => (kind === "ageMs" ? "age" : kind)))}. ` +
+          `Remove ${this.#path(`retention.${key}`)}`,
       );
     }
   }
@@ -157,17 +187,22 @@ class Plan {
   #checkSize({ name, backbone }: Chosen): void {
     const { messageBytes } = backbone.capabilities;
     if (this.#config.client.message_bytes <= messageBytes) return;
-    const problem =
+    this.#refuse(
       `takes messages of ${this.#config.client.message_bytes} bytes, and ${label(name, backbone)} takes ${messageBytes} at most. ` +
-      "Lower client.message_bytes";
-    if (!this.problems.some((said) => said.endsWith(problem))) this.#refuse(problem);
+        "Lower client.message_bytes",
+    );
   }
 
   #checkDeadLetters(): void {
     const { dead_letters } = this.#rules.redelivery;
     if (dead_letters === undefined) return;
-    const colon = dead_letters.indexOf(":");
-    const name = colon === -1 ? "" : dead_letters.slice(0, colon);
+    const flaw = checkChannel(dead_letters);
+    if (flaw !== undefined) {
+      const path = this.#path("redelivery.dead_letters");
+      this.#refuse(`puts dead letters on ${JSON.stringify(dead_letters)}, which ${flaw}. Set ${path} to a channel`);
+      return;
+    }
+    const name = namespaceOf(dead_letters);
     const { namespaces } = this.#config;
     // A namespace may be called `constructor`; that of Object is none.
     const target = Object.hasOwn(namespaces, name) ? namespaces[name] : undefined;
@@ -191,8 +226,10 @@ class Plan {
     }
   }
 
+  /** One problem that several facets have is said once. */
   #refuse(problem: string): void {
-    this.problems.push(`namespace ${JSON.stringify(this.#name)} ${problem}`);
+    const said = `namespace ${JSON.stringify(this.#name)} ${problem}`;
+    if (!this.problems.includes(said)) this.problems.push(said);
   }
 
   #path(key: string): string {
@@ -203,14 +240,19 @@ class Plan {
     return this.#backbones.size === 0 ? "a backbone, and add it under backbones" : list([...this.#backbones.keys()]);
   }
 
-  /** The configured backbones that can keep a promise, else the types that could. */
-  #ableTo(delivery: Delivery): string {
+  #promise(): string {
+    const { delivery, retention } = this.#rules;
+    return delivery === "at-most-once" && retention ? `${delivery} with a retention` : delivery;
+  }
+
+  /** The configured backbones that can keep a promise with one of their facets, else the types that could. */
+  #ableTo(delivery: Delivery, facet: Exclude<Facet, "queue"> = "log"): string {
     const configured = [...this.#backbones].filter(
-      ([, { capabilities, log }]) => log && rank(capabilities.delivery) >= rank(delivery),
+      ([, backbone]) => backbone[facet] && canKeep(backbone.capabilities, delivery),
     );
-    if (configured.length > 0) return configured.map(([name, backbone]) => label(name, backbone)).join(" or ");
+    if (configured.length > 0) return labels(configured);
     const types = Object.entries(BACKBONE_TYPES).filter(
-      ([, { capabilities, facets }]) => facets.includes("log") && rank(capabilities.delivery) >= rank(delivery),
+      ([, { capabilities, facets }]) => facets.includes(facet) && canKeep(capabilities, delivery),
     );
     return `a backbone of type ${list(types.map(([type]) => type))}`;
   }
@@ -221,12 +263,21 @@ interface Chosen {
   readonly backbone: Backbone;
 }
 
+function canKeep(capabilities: Capabilities, delivery: Delivery): boolean {
+  const recognises = delivery !== "exactly-once" || capabilities.dedupeWindowMs > 0;
+  return recognises && rank(capabilities.delivery) >= rank(delivery);
+}
+
 function rank(delivery: Delivery): number {
   return DELIVERIES.indexOf(delivery);
 }
 
 function label(name: string, { type }: Backbone): string {
   return `${JSON.stringify(name)} (${type})`;
+}
+
+function labels(backbones: readonly (readonly [string, Backbone])[]): string {
+  return list(backbones.map(([name, backbone]) => label(name, backbone)));
 }
 
 function list(names: readonly string[]): string {
