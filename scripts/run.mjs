@@ -2,7 +2,7 @@
 // that the project is developed on, and hands over to it.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -35,30 +35,56 @@ function installed() {
 
 /** Two commands started at once install once: the second waits for the first. */
 function install() {
-  const begun = Date.now();
-  for (;;) {
-    try {
-      mkdirSync(lock);
-      break;
-    } catch {
-      if (Date.now() - statSync(lock, { throwIfNoEntry: false })?.mtimeMs > 600_000)
-        rmSync(lock, { recursive: true, force: true });
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
-    }
-  }
+  const release = takeLock();
   try {
     if (installed()) return;
-    console.error("todoku: installing what is missing (npm ci) …");
-    const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    const begun = Date.now();
+    console.error("todoku: installing what is missing (npm ci); once, half a minute or so …");
+    const { status, signal, error } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
       cwd: root,
       stdio: ["ignore", "ignore", "inherit"],
       shell: process.platform === "win32",
     });
-    if (status !== 0) fail("npm ci failed; its own words are above. Mend what they name and run this again.");
+    if (signal) fail(`the installation was interrupted (${signal}); run this again to go on`);
+    if (error) fail(`cannot run npm (${error.message}). Install Node with npm, and run this again`);
+    if (status !== 0) fail("npm ci failed; its own words are above. Mend what they name, and run this again");
     writeFileSync(stamp, wanted());
     console.error(`todoku: installed in ${Math.round((Date.now() - begun) / 1000)} s`);
   } finally {
-    rmSync(lock, { recursive: true, force: true });
+    release();
+  }
+}
+
+/** The lock holds the number of its process: what a killed one has left behind is not waited for. */
+function takeLock() {
+  const release = () => rmSync(lock, { force: true });
+  for (let told = false; ;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: "wx" });
+      process.on("exit", release);
+      return release;
+    } catch (error) {
+      if (error.code !== "EEXIST") fail(`cannot write ${lock} (${error.code}): the folder must be writable to install`);
+    }
+    if (!holderLives()) {
+      release();
+      continue;
+    }
+    if (!told) console.error("todoku: another command is installing; waiting for it …");
+    told = true;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+  }
+}
+
+function holderLives() {
+  try {
+    const holder = Number(readFileSync(lock, "utf8"));
+    // Just made and not written yet, or gone already: look again.
+    if (!(holder > 0)) return existsSync(lock) && Date.now() - statSync(lock).mtimeMs < 5_000;
+    process.kill(holder, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
   }
 }
 

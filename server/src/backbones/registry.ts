@@ -40,7 +40,10 @@ export const backboneSchema = z.discriminatedUnion("type", [
   z
     .strictObject({
       type: z.literal("embedded"),
-      path: z.string().default("./todoku-data").describe("Folder of the log; one process at a time."),
+      path: z
+        .string()
+        .default("./todoku-data")
+        .describe("Folder of the log, seen from the folder that the program runs in; one process at a time."),
       max_size: optionalBytes.describe(
         "Most bytes that the log may take on disk; beyond it publishes are refused until retention has made room. Default: as many as fit.",
       ),

@@ -16,7 +16,10 @@ const PROGRESS_MS = 1000;
 export const serve: Command = {
   name: "serve",
   summary: "Run the gateway.",
-  usage: "[--config FILE]",
+  usage: "[--config FILE] [--port N] | --dev",
+  details:
+    "Lines about itself go to standard error, as JSON except on a terminal. Ctrl-C or SIGTERM drains: no new client is taken, what is " +
+    "under way is finished, and clients are sent elsewhere over the time `drain`; a second Ctrl-C leaves at once.",
   options: {
     config: CONFIG,
     dev: {
@@ -59,20 +62,21 @@ function configure(args: Arguments, { folder, env }: Terminal): { config: Config
 }
 
 /** Says how many clients are still here, as long as there are any. */
-async function drain({ drain: ms }: Config, server: RunningServer, { error }: Terminal): Promise<void> {
-  const { gateway } = server.todoku;
+async function drain({ drain: ms }: Config, server: RunningServer, { human, error }: Terminal): Promise<void> {
+  const { gateway, logger } = server.todoku;
+  const say = human ? error : (text: string) => logger.info(text);
   const left = (): string => `${gateway.connections} ${gateway.connections === 1 ? "client" : "clients"}`;
   if (gateway.connections > 0 && ms > 0)
-    error(`sending ${left()} elsewhere over ${formatDuration(ms)}; press Ctrl-C again to leave at once`);
+    say(`sending ${left()} elsewhere over ${formatDuration(ms)}; press Ctrl-C again to leave at once`);
   const progress = setInterval(() => {
-    if (gateway.connections > 0) error(`${left()} left`);
+    if (gateway.connections > 0) say(`${left()} left`);
   }, PROGRESS_MS);
   try {
     await server.drain();
   } finally {
     clearInterval(progress);
   }
-  error("stopped");
+  say("stopped");
 }
 
 function announce(config: Config, { url, internalUrl }: RunningServer, terminal: Terminal): void {
