@@ -580,6 +580,21 @@ const RULES: readonly Rule[] = [
     },
   },
   {
+    title: "a write with a newer fence than the store knows is stored, and fences the older ones off",
+    needs: "cursors",
+    run: async (at) => {
+      // As after a loss of the store under a gateway that goes on: its holders are not to be told of a take-over.
+      const { fence } = await at.cursors.claim(at.cursorKey);
+      const survivor = { key: at.cursorKey, fence: fence + 5, cursor: at.cursor({ epoch: "e", offset: 3 }) };
+      assert.deepEqual(await at.cursors.write([survivor]), ["stored"]);
+      const older = { key: at.cursorKey, fence, cursor: at.cursor({ epoch: "e", offset: 4 }) };
+      assert.deepEqual(await at.cursors.write([older]), ["fenced"]);
+      const claimed = await at.cursors.claim(at.cursorKey);
+      assert.equal(claimed.cursor?.position.offset, 3);
+      assert.ok(claimed.fence > survivor.fence);
+    },
+  },
+  {
     title: "several cursors are written together, with outcomes in the order of the writes",
     needs: "cursors",
     run: async (at) => {

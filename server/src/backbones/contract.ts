@@ -187,6 +187,8 @@ export type CursorOutcome = "stored" | "fenced";
  *   `attempts` of an equal position are taken over). A write with another epoch replaces the cursor.
  * - `write` resolves when all are stored; outcomes are in the order of the writes.
  * - After a `claim` resolved, a write with an older fence is answered `fenced` and stores nothing, through every instance.
+ * - A write with a newer fence than the store knows is stored: the store has lost the claim, nobody has taken it over.
+ *   A claim made after such a loss still gets a newer fence than any before it.
  * - `forget` removes the cursor; its fence keeps rising.
  */
 export interface Cursors {

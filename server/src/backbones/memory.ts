@@ -35,7 +35,7 @@ import {
   type StoredMessage,
 } from "./contract.ts";
 import type { Clock } from "../clock.ts";
-import { movesBack } from "./cursor-order.ts";
+import { movesBack, nextFence } from "./cursor-order.ts";
 import { LocalBus } from "./local-bus.ts";
 import { SlidingList } from "./sliding-list.ts";
 
@@ -305,14 +305,15 @@ export class MemoryBackbone implements Backbone {
   #claim(key: CursorKey): ClaimedCursor {
     this.#mustBeOpen();
     const held = this.#held(key);
-    held.fence++;
+    held.fence = nextFence(held.fence, this.#clock.now());
     return { fence: held.fence, ...(held.cursor && { cursor: held.cursor }) };
   }
 
   #write({ key, fence, cursor }: CursorWrite): CursorOutcome {
     this.#mustBeOpen();
     const held = this.#held(key);
-    if (fence !== held.fence) return "fenced";
+    if (fence < held.fence) return "fenced";
+    held.fence = fence;
     if (!movesBack(held.cursor, cursor)) held.cursor = cursor;
     return "stored";
   }

@@ -88,7 +88,8 @@ export class EmbeddedBackbone implements Backbone {
       remove: (channel) => this.#write((store) => removeMessages(store, channel)),
     };
     this.cursors = {
-      claim: (key: CursorKey): Promise<ClaimedCursor> => this.#write((store) => claimCursor(store, key)),
+      claim: (key: CursorKey): Promise<ClaimedCursor> =>
+        this.#write((store) => claimCursor(store, key, this.#clock.now())),
       write: async (writes: readonly CursorWrite[]): Promise<CursorOutcome[]> =>
         this.#write((store) => writes.map((write) => writeCursor(store, write))),
       forget: (key: CursorKey) => this.#write((store) => forgetCursor(store, key)),

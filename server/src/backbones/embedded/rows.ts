@@ -12,7 +12,7 @@ import type {
   ReadOptions,
   StoredMessage,
 } from "../contract.ts";
-import { movesBack } from "../cursor-order.ts";
+import { movesBack, nextFence } from "../cursor-order.ts";
 import { schedule, trim } from "./retention.ts";
 import type { ChannelRow, MessageRow, Store } from "./store.ts";
 
@@ -79,18 +79,19 @@ export function removeMessages(store: Store, channel: string): void {
   store.channels.putSync(channel, { ...row, trimmed: row.head, count: 0, bytes: 0 });
 }
 
-export function claimCursor(store: Store, key: CursorKey): ClaimedCursor {
+export function claimCursor(store: Store, key: CursorKey, now: number): ClaimedCursor {
   const id = cursorId(key);
-  const { fence, cursor } = store.cursors.get(id) ?? { fence: 0 };
-  store.cursors.putSync(id, { fence: fence + 1, ...(cursor && { cursor }) });
-  return { fence: fence + 1, ...(cursor && { cursor }) };
+  const held = store.cursors.get(id);
+  const claimed = { fence: nextFence(held?.fence ?? 0, now), ...(held?.cursor && { cursor: held.cursor }) };
+  store.cursors.putSync(id, claimed);
+  return claimed;
 }
 
 export function writeCursor(store: Store, { key, fence, cursor }: CursorWrite): CursorOutcome {
   const id = cursorId(key);
   const held = store.cursors.get(id);
-  if (held?.fence !== fence) return "fenced";
-  if (!movesBack(held.cursor, cursor)) store.cursors.putSync(id, { fence, cursor });
+  if (held && fence < held.fence) return "fenced";
+  if (!movesBack(held?.cursor, cursor)) store.cursors.putSync(id, { fence, cursor });
   return "stored";
 }
 

@@ -1,5 +1,6 @@
 /** The cursor facet: a hash per durable subscription. */
 import { createHash } from "node:crypto";
+import type { Clock } from "../../../clock.ts";
 import type { ClaimedCursor, CursorKey, CursorOutcome, Cursors, CursorWrite } from "../../contract.ts";
 import { CLAIM, FORGET, WRITE } from "./scripts.ts";
 import type { ScriptCalls } from "./script-calls.ts";
@@ -8,16 +9,18 @@ export class RedisCursors implements Cursors {
   readonly #calls: ScriptCalls;
   readonly #keyOf: (channel: string, name: string) => string;
   readonly #lifetimeMs: number;
+  readonly #clock: Clock;
 
   /** A cursor that is not touched for `lifetimeMs` is forgotten. */
-  constructor(calls: ScriptCalls, keyOf: (channel: string, name: string) => string, lifetimeMs: number) {
+  constructor(calls: ScriptCalls, keyOf: (channel: string, name: string) => string, lifetimeMs: number, clock: Clock) {
     this.#calls = calls;
     this.#keyOf = keyOf;
     this.#lifetimeMs = lifetimeMs;
+    this.#clock = clock;
   }
 
   async claim(key: CursorKey): Promise<ClaimedCursor> {
-    const answer = await this.#calls.run(CLAIM, [this.#key(key)], [this.#lifetimeMs]);
+    const answer = await this.#calls.run(CLAIM, [this.#key(key)], [this.#lifetimeMs, this.#clock.now()]);
     const [fence, epoch, offset, sent, attempts] = answer as [number, string?, string?, string?, string?];
     if (epoch === undefined) return { fence };
     return {

@@ -135,11 +135,13 @@ redis.call('HSET', KEYS[1], 'bytes', 0)
 return 1`,
 );
 
-/** Keys: cursor. Args: lifetime ms. Answers fence, epoch, offset, sent, attempts (the last four absent if never written). */
+/** Keys: cursor. Args: lifetime ms, now. Answers fence, epoch, offset, sent, attempts (the last four absent if never written). */
 export const CLAIM = script(
   true,
   `
-local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+-- As nextFence: it rises with the clock, so that it goes on rising where all fences were lost.
+local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or '0') + 1, tonumber(ARGV[2]))
+redis.call('HSET', KEYS[1], 'fence', string.format('%.0f', fence))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 local c = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'sent', 'attempts')
 if not c[1] then return {fence} end
@@ -151,7 +153,8 @@ export const WRITE = script(
   true,
   `
 local c = redis.call('HMGET', KEYS[1], 'fence', 'epoch', 'offset')
-if c[1] ~= ARGV[2] then return 0 end
+if c[1] and tonumber(ARGV[2]) < tonumber(c[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'fence', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 if c[2] == ARGV[3] and tonumber(ARGV[4]) < tonumber(c[3]) then return 1 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'offset', ARGV[4], 'sent', ARGV[5], 'attempts', ARGV[6])

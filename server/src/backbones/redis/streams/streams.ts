@@ -80,7 +80,7 @@ export class RedisStreamsBackbone implements Backbone {
       cluster ? "SPUBLISH" : "PUBLISH",
       () => clock.uuid().slice(0, 8),
     );
-    const cursors = new RedisCursors(calls, (channel, who) => keyOf(channel, `cursor:${who}`), cursor_lifetime);
+    const cursors = new RedisCursors(calls, (channel, who) => keyOf(channel, `cursor:${who}`), cursor_lifetime, clock);
     this.bus = this.#bus;
     this.log = {
       append: (...given) => this.#whileOpen(() => log.append(...given)),
