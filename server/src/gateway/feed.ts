@@ -8,6 +8,7 @@ import type { Frame, Head, Log } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { GatewayObserver } from "./observer.ts";
+import { RecentIds } from "./recent-ids.ts";
 import { SharedPublication } from "./shared-publication.ts";
 
 /** What a feed delivers to. */
@@ -47,6 +48,7 @@ export class Feed {
   #repairAgain = false;
   #cancelRetry: (() => void) | undefined;
   #moved = false;
+  #recent: RecentIds | undefined;
   #closed = false;
 
   constructor(channel: string, namespace: Namespace, clock: Clock, observer: GatewayObserver) {
@@ -120,7 +122,8 @@ export class Feed {
     } else if (frame.kind === "foreign") {
       this.#takeIn(frame.data);
     } else if (!this.namespace.log) {
-      this.#deliver(new SharedPublication(this.channel, frame.message));
+      this.#recent ??= new RecentIds();
+      if (this.#recent.admit(frame.message.id)) this.#deliver(new SharedPublication(this.channel, frame.message));
     } else {
       this.#follow(frame);
     }

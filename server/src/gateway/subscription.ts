@@ -63,6 +63,8 @@ export class Subscription implements Receiver {
   #givingUp = false;
   #closed = false;
   #dropped = 0;
+  /** A gap was told and not acknowledged yet: the stored cursor stays before it, so that it is told again if need be. */
+  #gapUnconfirmed = false;
   #cancelDelay: (() => void) | undefined;
   #cancelExpiry: (() => void) | undefined;
 
@@ -153,6 +155,7 @@ export class Subscription implements Receiver {
    */
   async ack(position: Position): Promise<Position> {
     const underWay = this.#checkReceipt(position);
+    if (position.offset >= underWay.acked.offset) this.#gapUnconfirmed = false;
     const wasFailing = underWay.failing;
     if (underWay.ack(position.offset)) {
       // A device that handled messages on an earlier connection may acknowledge ahead of what this one sent.
@@ -247,7 +250,7 @@ export class Subscription implements Receiver {
     this.#sent = { epoch, offset: to };
     this.#underWay?.beginAt(this.#sent);
     this.#gap({ from: first, to, reason: lost ? "epoch" : "retention", epoch });
-    void this.#storeInBackground();
+    this.#gapUnconfirmed = true;
     return true;
   }
 
@@ -361,23 +364,16 @@ export class Subscription implements Receiver {
 
   async #store(): Promise<void> {
     const { durable } = this.options;
-    if (durable === undefined || this.#underWay === undefined) return;
+    if (durable === undefined || this.#underWay === undefined || this.#gapUnconfirmed) return;
     const { acked, attempts } = this.#underWay;
     await durable.write({ position: acked, sent: this.#handedOut(), attempts });
   }
 
-  /** Keeps the cursor current where nobody waits for it. */
-  async #storeInBackground(): Promise<void> {
-    try {
-      await this.#store();
-    } catch (error) {
-      this.#host.observer.backboneFailed(this.feed.namespace, "cursor", error);
-    }
-  }
-
-  /** Stores how far messages were handed out, so that the next connection marks them as redelivered. */
+  /** Stores how far messages were handed out, so that the next connection marks them as redelivered. Nobody waits for it. */
   saveForLater(): void {
-    void this.#storeInBackground();
+    this.#store().catch((error: unknown) => {
+      this.#host.observer.backboneFailed(this.feed.namespace, "cursor", error);
+    });
   }
 
   #handedOut(): number {

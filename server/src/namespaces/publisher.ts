@@ -77,7 +77,7 @@ export class Publisher {
     if (key !== undefined && (key === "" || key.length > KEY_LENGTH)) {
       throw new TodokuError(ERRORS.badRequest, `an idempotency key has 1 to ${KEY_LENGTH} characters`);
     }
-    if (key !== undefined && namespace.dedupeMs > 0 && keyAgeMs >= namespace.dedupeMs) {
+    if (key !== undefined && tooOld(namespace, keyAgeMs)) {
       throw new TodokuError(ERRORS.keyExpired, `the window is ${namespace.dedupeMs} ms, the key is ${keyAgeMs} ms old`);
     }
     const message: Message = {
@@ -102,6 +102,14 @@ export class Publisher {
     }
     return { epoch, offset, duplicate };
   }
+}
+
+/**
+ * Whether a repeat comes too late to be recognised. Without a log no key is remembered and no message may come twice: there
+ * every repeat is too late, for the first try may have been delivered.
+ */
+function tooOld({ log, dedupeMs }: Namespace, keyAgeMs: number): boolean {
+  return dedupeMs > 0 ? keyAgeMs >= dedupeMs : !log && keyAgeMs > 0;
 }
 
 function asRefusal(error: unknown): TodokuError {

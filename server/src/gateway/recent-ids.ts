@@ -1,0 +1,17 @@
+/** The last few messages of a channel without a log: a bus may repeat a frame, and there no position would show it. */
+
+/** A repeat comes soon after the first, or not at all. */
+const REMEMBERED = 64;
+
+export class RecentIds {
+  readonly #ids = new Set<string>();
+
+  /** Whether the message is new; from now on it is not. */
+  admit(id: string): boolean {
+    if (this.#ids.has(id)) return false;
+    this.#ids.add(id);
+    const [oldest] = this.#ids;
+    if (this.#ids.size > REMEMBERED && oldest !== undefined) this.#ids.delete(oldest);
+    return true;
+  }
+}
