@@ -321,6 +321,33 @@ test("one client has one subscription to a channel; closed, the next one may fol
   await gateway.until(() => handled.length === 1);
 });
 
+test("however many subscriptions to a channel follow one another, each waits for all before it", async () => {
+  await using gateway = await GatewayInProcess.open();
+  const client = gateway.client();
+  const gate = new Gate();
+  let begun = false;
+  const first = client.subscribe("chat:1", () => {
+    begun = true;
+    return gate.opened;
+  });
+  await gateway.passing(first.ready);
+  await gateway.publish("chat:1", 1);
+  await gateway.until(() => begun);
+  // The first is still handling its message when the second is closed before it ever began.
+  const closing = first.close();
+  void client.subscribe("chat:1", () => {}).close();
+  await gateway.clock.advance(1000);
+  const handled: Json[] = [];
+  const third = client.subscribe("chat:1", ({ data }) => handled.push(data));
+  await gateway.clock.advance(1000);
+  gate.open();
+  await gateway.passing(closing);
+  await gateway.passing(third.ready);
+  await gateway.publish("chat:1", 2);
+  await gateway.until(() => handled.length === 1);
+  assert.deepEqual(handled, [2]);
+});
+
 test("closing waits for the running handler and acknowledges its message", async () => {
   await using gateway = await GatewayInProcess.open();
   const client = gateway.client();

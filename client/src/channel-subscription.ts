@@ -50,6 +50,8 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
   readonly #events = new Events<SubscriptionEvents>();
   readonly #warned = new Set<string>();
   readonly #token: Token;
+  /** Settles when the earlier subscription to the channel has gone. How it ended is its own affair. */
+  readonly #after: Promise<void> | undefined;
   readonly #inbox: Inbox<Data>;
   readonly #delivery: Delivery<Data>;
   readonly #acks: Acks | undefined;
@@ -110,7 +112,8 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
         ended: (error) => void this.fail(error),
       },
     );
-    void this.#prepare(after);
+    this.#after = after?.catch(() => {});
+    void this.#prepare();
   }
 
   get state(): SubscriptionState {
@@ -198,9 +201,8 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
   // ── asking ─────────────────────────────────────────────────────────────────
 
   /** Gets what must be known before the first subscribe. */
-  async #prepare(after: Promise<void> | undefined): Promise<void> {
-    // How the earlier one ended is its own affair.
-    await after?.catch(() => {});
+  async #prepare(): Promise<void> {
+    await this.#after;
     const { cursors } = this.#host;
     const position = await this.#obtain(
       async () => cursors?.get(this.channel),
@@ -421,6 +423,8 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
       await this.#unsubscribe(forget);
       if (forget) await cursors?.delete(channel);
     } finally {
+      // The next one waits for both.
+      await this.#after;
       this.#host.gone(this);
     }
   }
