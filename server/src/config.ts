@@ -129,6 +129,10 @@ export const namespaceSchema = z.strictObject({
   retention: retention
     .optional()
     .describe("How long messages are kept. Default with a log: 7 days, 10,000 messages per channel."),
+  broadcast: z
+    .boolean()
+    .default(false)
+    .describe("Everyone gets everything: spread each channel over all servers of the bus, where it can."),
   subscribe: access.default("authenticated").describe("Who may subscribe."),
   publish: access.default("none").describe("Who may publish from a client."),
   history: access.default("subscribers").describe("Who may read history."),

@@ -104,6 +104,25 @@ export interface ReadOptions {
 /** An earlier epoch whose history up to `offset` is also the present one's: positions up to there mean the same place. */
 export type Fork = Position;
 
+/** The present epoch of a channel, and where it came from. */
+export interface Epoch {
+  readonly epoch: string;
+  readonly forks?: readonly Fork[];
+}
+
+/** Up to where an older position's epoch and the present one have the same history; 0 where they share none. */
+export function sharedHistory(position: Position, { epoch, forks = [] }: Epoch): number {
+  if (position.epoch === epoch) return Number.MAX_SAFE_INTEGER;
+  return forks.find((fork) => fork.epoch === position.epoch)?.offset ?? 0;
+}
+
+/** The place in the present epoch that a position means; undefined where it means none. */
+export function inEpoch(position: Position, present: Epoch): Position | undefined {
+  const known = position.epoch === present.epoch || (present.forks ?? []).some(({ epoch }) => epoch === position.epoch);
+  if (!known || position.offset > sharedHistory(position, present)) return undefined;
+  return { epoch: present.epoch, offset: position.offset };
+}
+
 export interface Range {
   readonly epoch: string;
   /** Where the present epoch came from; absent or empty where older positions mean nothing. */

@@ -4,7 +4,7 @@
  * the log for what is missing.
  */
 import type { Position } from "@todoku/protocol";
-import type { Frame, Head, Log } from "../backbones/contract.ts";
+import type { Epoch, Frame, Head, Log } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { GatewayObserver } from "./observer.ts";
@@ -22,8 +22,7 @@ export interface Receiver {
 }
 
 /** A piece of the log, ready to be sent. */
-export interface Stretch {
-  readonly epoch: string;
+export interface Stretch extends Epoch {
   readonly publications: readonly SharedPublication[];
   readonly head: number;
   readonly trimmed: number;
@@ -65,8 +64,8 @@ export class Feed {
 
   /** Attaches to the bus, then learns where the log stands. Rejects with the backbone's error. */
   async open(): Promise<void> {
-    const { bus, log } = this.namespace;
-    const detach = await bus.subscribe(this.channel, (frame) => this.#receive(frame));
+    const { bus, log, rules } = this.namespace;
+    const detach = await bus.subscribe(this.channel, (frame) => this.#receive(frame), rules);
     if (this.#closed) return detach();
     this.#detach = detach;
     if (log) this.#position = await this.#head(log);
@@ -192,8 +191,8 @@ export class Feed {
     const { epoch, publications, head, trimmed } = await this.read(at.offset);
     if (this.#closed) return false;
     if (epoch !== at.epoch || trimmed > at.offset) {
-      // Every subscriber finds its own gap in the log.
-      this.#position = { epoch, offset: trimmed };
+      // Every subscriber finds in the log what that means for it, and is live again when it stands at the head.
+      this.#position = { epoch, offset: head };
       for (const receiver of this.receivers) receiver.skipped();
       return true;
     }
@@ -209,7 +208,7 @@ export class Feed {
   async #read(offset: number, limit: number, maxBytes: number): Promise<Stretch> {
     const { log } = this.namespace;
     if (!log) return { epoch: "", publications: [], head: 0, trimmed: 0 };
-    const { epoch, messages, head, trimmed } = await log.read(this.channel, { after: offset, limit, maxBytes });
+    const { epoch, forks, messages, head, trimmed } = await log.read(this.channel, { after: offset, limit, maxBytes });
     // Whoever reads may be the first to see a new epoch.
     if (this.#position && this.#position.epoch !== epoch) this.#repair();
     let prev = Math.max(offset, trimmed);
@@ -218,6 +217,6 @@ export class Feed {
       prev = message.offset;
       return publication;
     });
-    return { epoch, publications, head, trimmed };
+    return { epoch, publications, head, trimmed, ...(forks && { forks }) };
   }
 }

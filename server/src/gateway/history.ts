@@ -1,6 +1,6 @@
 /** The `history` command: a piece of a channel's log. */
 import { ERRORS, TodokuError, type HistoryRequest } from "@todoku/protocol";
-import type { Range } from "../backbones/contract.ts";
+import { inEpoch, type Range } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import { allow } from "./access.ts";
 import type { Call } from "./commands.ts";
@@ -36,7 +36,8 @@ export async function historyOf(namespace: Namespace, request: HistoryRequest, l
       reverse,
       ...(since && { after: since.offset ?? 0 }),
     });
-    if (since?.epoch && since.epoch !== range.epoch) throw new TodokuError(ERRORS.unrecoverablePosition);
+    if (since?.epoch && !inEpoch({ epoch: since.epoch, offset: since.offset ?? 0 }, range))
+      throw new TodokuError(ERRORS.unrecoverablePosition);
     return most === 0 ? { ...range, messages: [] } : range;
   } catch (error) {
     if (error instanceof TodokuError) throw error;

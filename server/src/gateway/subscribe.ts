@@ -10,7 +10,7 @@ import {
   type SubscribeRequest,
   type SubscribeResult,
 } from "@todoku/protocol";
-import type { CursorKey } from "../backbones/contract.ts";
+import { inEpoch, type CursorKey } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import { maySubscribe } from "./access.ts";
 import type { DurableCursor } from "./durable-cursor.ts";
@@ -184,9 +184,16 @@ async function whereToBegin(feed: Feed, request: SubscribeRequest): Promise<Begi
 
 async function placeOf(feed: Feed, head: Position, start: Start): Promise<Position> {
   if (start === "new") return head;
-  if (start !== "earliest") return start;
+  if (start !== "earliest") return presently(feed, head, start);
   const { epoch, trimmed } = await feed.read(0, 1);
   return { epoch, offset: trimmed };
+}
+
+/** What a position of an older epoch is called now, if it still means something; else as it is, and a gap is told. */
+async function presently(feed: Feed, head: Position, position: Position): Promise<Position> {
+  if (position.epoch === head.epoch) return position;
+  const stretch = await feed.read(position.offset, 1);
+  return (stretch.trimmed <= position.offset && inEpoch(position, stretch)) || position;
 }
 
 /** The base protocol's recovery: complete, or not at all. What does not fit in the reply follows as pushes. */
@@ -195,14 +202,15 @@ async function recover(
   { epoch = "", offset = 0, flag = 0, ack, durable }: SubscribeRequest,
 ): Promise<Begin> {
   const stretch = await feed.read(offset);
-  if (stretch.epoch !== epoch || stretch.trimmed > offset || offset > stretch.head) {
+  const position = inEpoch({ epoch, offset }, stretch);
+  if (!position || stretch.trimmed > offset || offset > stretch.head) {
     if ((flag & REFUSE_UNRECOVERED) !== 0) throw new TodokuError(ERRORS.unrecoverablePosition);
     return { position: { epoch: stretch.epoch, offset: stretch.head }, recovered: false };
   }
   // What is to be acknowledged is pushed, so that it counts as under way.
-  if (ack === true || durable !== undefined) return { position: { epoch, offset }, recovered: true };
+  if (ack === true || durable !== undefined) return { position, recovered: true };
   const last = stretch.publications.at(-1)?.offset ?? offset;
-  return { position: { epoch, offset: last }, recovered: true, publications: stretch.publications };
+  return { position: { epoch: stretch.epoch, offset: last }, recovered: true, publications: stretch.publications };
 }
 
 /** A durable subscription in the hands of this connection; does nothing where the request names none. */
@@ -231,7 +239,12 @@ class DurableHold {
     this.cursor = cursor;
     const known = claimed.cursor;
     if (known) {
-      return { position: known.position, sent: known.sent, attempts: known.attempts, cursor: known.position };
+      const head = feed.position ?? known.position;
+      const position = await presently(feed, head, known.position);
+      const renamed = position.epoch !== known.position.epoch;
+      // What was handed out in an older epoch beyond the shared history is gone.
+      const sent = renamed ? Math.min(known.sent, head.offset) : known.sent;
+      return { position, sent, attempts: known.attempts, cursor: position };
     }
     const begins = await whereToBegin(feed, request);
     const position = begins.position ?? { epoch: "", offset: 0 };
@@ -266,6 +279,6 @@ class DurableHold {
 function announce(session: Session, feed: Feed, what: "join" | "leave", info: ClientInfo): void {
   if (!feed.namespace.rules.join_leave) return;
   feed.namespace.bus
-    .publish(feed.channel, { kind: "signal", signal: JSON.stringify({ [what]: { info } }) })
+    .publish(feed.channel, { kind: "signal", signal: JSON.stringify({ [what]: { info } }) }, feed.namespace.rules)
     .catch((error: unknown) => session.observer.backboneFailed(feed.namespace, what, error));
 }

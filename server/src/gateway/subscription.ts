@@ -7,6 +7,7 @@
 import type { ClientInfo, Gap, Position } from "@todoku/protocol";
 import { ERRORS, TodokuError } from "@todoku/protocol";
 import type { Clock } from "../clock.ts";
+import { inEpoch, sharedHistory } from "../backbones/contract.ts";
 import type { DurableCursor } from "./durable-cursor.ts";
 import { STRETCH_MESSAGES, type Feed, type Receiver, type Stretch } from "./feed.ts";
 import type { GatewayObserver } from "./observer.ts";
@@ -238,13 +239,19 @@ export class Subscription implements Receiver {
   }
 
   /** Tells of what the log no longer has, and steps over it. Returns whether there was a gap. */
-  #passGap({ epoch, trimmed, head }: Stretch, from: Position): boolean {
+  #passGap(stretch: Stretch, from: Position): boolean {
+    const { epoch, trimmed, head } = stretch;
     const sameEpoch = epoch === from.epoch;
     // A position beyond the head of the log, and not because the log lags behind its bus, is none of this log.
     const beyond = from.offset > head && from.offset > (this.feed.position?.offset ?? 0);
     if (sameEpoch && !beyond && trimmed <= from.offset) return false;
-    const to = sameEpoch && beyond ? head : trimmed;
-    const first = sameEpoch ? Math.min(from.offset, to) + 1 : 1;
+    if (!sameEpoch && trimmed <= from.offset && inEpoch(from, stretch)) {
+      // Nothing is missing, but the place has another name now: the client learns it by subscribing again.
+      this.#host.insufficient(this);
+      return true;
+    }
+    const to = sameEpoch && beyond ? head : Math.max(trimmed, sharedHistory(from, stretch));
+    const first = sameEpoch || to > trimmed ? Math.min(from.offset, to) + 1 : 1;
     const lost = !sameEpoch || beyond;
     if (lost) this.#redeliverTo = 0;
     this.#sent = { epoch, offset: to };

@@ -49,7 +49,10 @@ class Plan {
     const bus = this.#facet("bus");
     const log = keeps ? this.#facet("log") : undefined;
     const cursors = keeps ? this.#facet("cursors") : undefined;
-    if (bus) this.#checkSize(bus);
+    if (bus) {
+      this.#checkSize(bus);
+      this.#checkBroadcast(bus);
+    }
     if (log) {
       this.#checkDelivery(log, "log");
       this.#checkDedupe(log);
@@ -164,6 +167,17 @@ class Plan {
     this.#refuse(
       `promises that repeated keys are recognised for ${formatDuration(dedupe)}, and keeps no messages on ` +
         `${JSON.stringify(backbone)}. Give it ${this.#path("retention")}, or remove ${this.#path("dedupe")}`,
+    );
+  }
+
+  #checkBroadcast({ name, backbone }: Chosen): void {
+    if (!this.#rules.broadcast || backbone.capabilities.broadcast === true) return;
+    const able = Object.entries(BACKBONE_TYPES).flatMap(([type, { capabilities }]) =>
+      capabilities.broadcast ? [type] : [],
+    );
+    this.#refuse(
+      `wants its channels broadcast over several servers, and ${label(name, backbone)} has one per channel. ` +
+        `Use a bus of type ${list(able)}, or remove ${this.#path("broadcast")}`,
     );
   }
 

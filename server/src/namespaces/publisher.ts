@@ -88,7 +88,7 @@ export class Publisher {
       ...(tags && { tags }),
     };
     if (!namespace.log) {
-      await namespace.bus.publish(channel, { kind: "message", message });
+      await namespace.bus.publish(channel, { kind: "message", message }, namespace.rules);
       return {};
     }
     const dedupe = key !== undefined && namespace.dedupeMs > 0 ? { key, windowMs: namespace.dedupeMs } : undefined;
@@ -98,7 +98,9 @@ export class Publisher {
     });
     if (!namespace.announces && !duplicate) {
       // Only a hint: the message is stored, and the head beacon finds what the bus loses.
-      namespace.bus.publish(channel, { kind: "message", message, position: { epoch, offset } }).catch(() => {});
+      namespace.bus
+        .publish(channel, { kind: "message", message, position: { epoch, offset } }, namespace.rules)
+        .catch(() => {});
     }
     return { epoch, offset, duplicate };
   }
