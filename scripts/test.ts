@@ -39,6 +39,7 @@ const { status } = spawnSync(
     "--test",
     "--test-concurrency=2",
     "--test-reporter=spec",
+    "--test-timeout=400000",
     ...files,
   ],
   { stdio: "inherit" },

@@ -110,17 +110,16 @@ export interface Epoch {
   readonly forks?: readonly Fork[];
 }
 
-/** Up to where an older position's epoch and the present one have the same history; 0 where they share none. */
-export function sharedHistory(position: Position, { epoch, forks = [] }: Epoch): number {
-  if (position.epoch === epoch) return Number.MAX_SAFE_INTEGER;
+/** Up to where the epoch of an older position has the same history as the present one; 0 where they share none. */
+export function sharedHistory(position: Position, { forks = [] }: Epoch): number {
   return forks.find((fork) => fork.epoch === position.epoch)?.offset ?? 0;
 }
 
 /** The place in the present epoch that a position means; undefined where it means none. */
 export function inEpoch(position: Position, present: Epoch): Position | undefined {
-  const known = position.epoch === present.epoch || (present.forks ?? []).some(({ epoch }) => epoch === position.epoch);
-  if (!known || position.offset > sharedHistory(position, present)) return undefined;
-  return { epoch: present.epoch, offset: position.offset };
+  if (position.epoch === present.epoch) return position;
+  const fork = (present.forks ?? []).find(({ epoch }) => epoch === position.epoch);
+  return fork && position.offset <= fork.offset ? { epoch: present.epoch, offset: position.offset } : undefined;
 }
 
 export interface Range {

@@ -250,8 +250,9 @@ export class Subscription implements Receiver {
       this.#host.insufficient(this);
       return true;
     }
-    const to = sameEpoch && beyond ? head : Math.max(trimmed, sharedHistory(from, stretch));
-    const first = sameEpoch || to > trimmed ? Math.min(from.offset, to) + 1 : 1;
+    const shared = sameEpoch ? 0 : sharedHistory(from, stretch);
+    const to = sameEpoch && beyond ? head : Math.max(trimmed, shared);
+    const first = sameEpoch || shared > 0 ? Math.min(from.offset, to) + 1 : 1;
     const lost = !sameEpoch || beyond;
     if (lost) this.#redeliverTo = 0;
     this.#sent = { epoch, offset: to };
