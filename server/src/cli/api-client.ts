@@ -6,8 +6,10 @@ import { CommandError, EXIT } from "./command.ts";
 /** A call is given up after this time; its outcome is then unknown. */
 const ANSWER_MS = 30_000;
 
+/** A batch has its replies at the top, with no `result` around them. */
 const answer = z.union([
   z.object({ result: z.unknown() }),
+  z.object({ replies: z.array(z.unknown()) }),
   z.object({ error: z.object({ code: z.int(), message: z.string() }) }),
 ]);
 
@@ -52,7 +54,7 @@ export class ApiClient {
       const { code, message } = parsed.data.error;
       throw new ApiRefusal(code, `${message}${response.status === 401 ? this.#keyHint() : ""}`);
     }
-    const checked = result.safeParse(parsed.data.result);
+    const checked = result.safeParse("result" in parsed.data ? parsed.data.result : parsed.data);
     if (!checked.success) throw this.#stranger(response.status);
     return checked.data;
   }

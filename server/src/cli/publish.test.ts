@@ -321,7 +321,7 @@ test("a message that fails for now is repeated with its key and its age, and lat
     const replies = commands.map(({ publish }, i) =>
       publish.data === 2 && seen.length < 3 ? unavailable : { publish: { offset: i + 1, epoch: "e" } },
     );
-    answer({ result: { replies } });
+    answer({ replies });
   });
   const { code, out, error } = await folder.call(["publish", "chat:1", "-", "--key", "k", "--url", server.url], {
     input: "1\n2\n3\n",
@@ -350,7 +350,7 @@ test("a lost answer is repeated where the channel remembers keys, and not where 
       publishes++;
       const reply = keeps ? { publish: { offset: 1, epoch: "e", duplicate: true } } : { publish: {} };
       // The first line is answered, the answer to the second is lost.
-      answer(publishes === 2 ? undefined : { result: { replies: commands.map(() => reply) } });
+      answer(publishes === 2 ? undefined : { replies: commands.map(() => reply) });
     });
     const started = folder.start(["publish", "chat:1", "-", "--url", server.url]);
     started.child.stdin.write("1\n");
@@ -372,7 +372,7 @@ test("a lost answer is repeated where the channel remembers keys, and not where 
 
 test("when it fails for too long, what was stored is told, and the exit code says why", async () => {
   using folder = new Folder();
-  await using server = await listening((_, __, answer) => answer({ result: { replies: [unavailable] } }));
+  await using server = await listening((_, __, answer) => answer({ replies: [unavailable] }));
   const refused = await folder.call(["publish", "chat:1", "1", "--retry", "1ms", "--url", server.url]);
   assert.equal(refused.code, EXIT.failed);
   assert.match(refused.error, /chat:1: backbone unavailable/);
@@ -395,7 +395,7 @@ test("Ctrl-C finishes the request under way and counts it", async () => {
   const request = new Promise<void>((resolve) => (arrived = resolve));
   let release = (): void => {};
   await using server = await listening((_, { commands = [] }, answer) => {
-    release = () => answer({ result: { replies: commands.map(() => ({ publish: { offset: 1, epoch: "e" } })) } });
+    release = () => answer({ replies: commands.map(() => ({ publish: { offset: 1, epoch: "e" } })) });
     arrived();
   });
   const started = folder.start(["publish", "chat:1", "-", "--url", server.url]);
