@@ -28,7 +28,7 @@ export interface Started {
 export class Folder implements Disposable {
   readonly path: string = mkdtempSync(path.join(tmpdir(), "todoku-cli-"));
 
-  write(name: string, text: string): string {
+  write(name: string, text: string | Buffer): string {
     const file = path.join(this.path, name);
     writeFileSync(file, text);
     return file;
