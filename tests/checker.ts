@@ -230,13 +230,13 @@ function* epochChangesAreTold(history: ChannelHistory, { faults }: RunHistory): 
   }
 }
 
-function* cursorsMoveForward({ channel, subscribers }: ChannelHistory): Iterable<Violation> {
-  for (const { name, cursors } of subscribers.values()) {
-    for (const [i, cursor] of cursors.entries()) {
-      const before = cursors[i - 1];
+function* cursorsMoveForward({ channel, cursors }: ChannelHistory): Iterable<Violation> {
+  for (const [subscriber, positions] of cursors) {
+    for (const [i, cursor] of positions.entries()) {
+      const before = positions[i - 1];
       if (before?.epoch === cursor.epoch && cursor.offset < before.offset) {
         const detail = `the cursor went from ${named(before)} to ${named(cursor)}`;
-        yield { rule: "I8", channel, subscriber: name, detail };
+        yield { rule: "I8", channel, subscriber, detail };
       }
     }
   }

@@ -63,26 +63,43 @@ export type Event =
   /** A message of the log as it is stored at the end. */
   | ({ readonly kind: "stored"; readonly channel: string } & Seen);
 
+interface Waiting {
+  readonly holds: () => boolean;
+  readonly resolve: () => void;
+}
+
 export class EventLog {
   readonly #events: Event[] = [];
-  readonly #waiting = new Set<{ readonly holds: () => boolean; readonly resolve: () => void }>();
+  readonly #counts = new Map<Event["kind"], number>();
+  readonly #waiting = new Set<Waiting>();
 
   get events(): readonly Event[] {
     return this.#events;
   }
 
-  append(event: Event): void {
-    this.#events.push(event);
-    for (const waiting of this.#waiting) {
-      if (!waiting.holds()) continue;
-      this.#waiting.delete(waiting);
-      waiting.resolve();
-    }
+  /** How many events of a kind there are. */
+  count(kind: Event["kind"]): number {
+    return this.#counts.get(kind) ?? 0;
   }
 
-  /** Resolves when `holds` answers yes; it is asked now and after each event. */
-  until(holds: () => boolean): Promise<void> {
-    if (holds()) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.add({ holds, resolve }));
+  append(event: Event): void {
+    this.#events.push(event);
+    this.#counts.set(event.kind, this.count(event.kind) + 1);
+    for (const waiting of this.#waiting) if (waiting.holds()) this.#settle(waiting);
+  }
+
+  /** Resolves when `holds` answers yes (it is asked now and after each event), and at the latest when `end` aborts. */
+  until(holds: () => boolean, end?: AbortSignal): Promise<void> {
+    if (holds() || end?.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiting = { holds, resolve };
+      this.#waiting.add(waiting);
+      end?.addEventListener("abort", () => this.#settle(waiting), { once: true });
+    });
+  }
+
+  #settle(waiting: Waiting): void {
+    this.#waiting.delete(waiting);
+    waiting.resolve();
   }
 }

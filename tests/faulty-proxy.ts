@@ -34,8 +34,8 @@ export class FaultyProxy implements AsyncDisposable {
   /** Resets all connections, on both sides. */
   cut(): void {
     for (const { client, server } of this.#pairs) {
-      client.resetAndDestroy();
-      server.resetAndDestroy();
+      reset(client);
+      reset(server);
     }
     this.#pairs.clear();
     this.#onSwallowed = undefined;
@@ -72,7 +72,7 @@ export class FaultyProxy implements AsyncDisposable {
 
   #join(client: Socket): void {
     if (this.#broken) {
-      client.resetAndDestroy();
+      reset(client);
       return;
     }
     const server = connect(this.#targetPort, "127.0.0.1");
@@ -97,4 +97,10 @@ export class FaultyProxy implements AsyncDisposable {
       else client.write(chunk);
     });
   }
+}
+
+/** A reset in place of an orderly end. Node keeps a socket's handle open for ever when it is reset in the middle of its end. */
+function reset(socket: Socket): void {
+  if (socket.connecting || socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -13,6 +13,8 @@ export interface Exit {
 export interface ProgramOptions {
   readonly folder?: string;
   readonly nodeFlags?: readonly string[];
+  /** Added to the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Program {
@@ -22,9 +24,10 @@ export class Program {
   readonly #child: ChildProcess;
   #stderr = "";
 
-  constructor(script: string, args: readonly string[], { folder, nodeFlags = [] }: ProgramOptions = {}) {
+  constructor(script: string, args: readonly string[], { folder, nodeFlags = [], env = {} }: ProgramOptions = {}) {
     const child = spawn(process.execPath, [...FLAGS, ...nodeFlags, script, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
       ...(folder !== undefined && { cwd: folder }),
     });
     this.#child = child;

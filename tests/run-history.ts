@@ -33,7 +33,6 @@ export interface SubscriberHistory {
   readonly from: Position | undefined;
   readonly handled: Handling[];
   readonly gaps: ToldGap[];
-  readonly cursors: Position[];
 }
 
 export interface ChannelHistory {
@@ -45,6 +44,8 @@ export interface ChannelHistory {
   readonly failed: Set<string>;
   readonly stored: Seen[];
   readonly subscribers: Map<string, SubscriberHistory>;
+  /** By durable subscriber; one may be stored before its subscriber was told so. */
+  readonly cursors: Map<string, Position[]>;
 }
 
 /** A stretch of the log of events in which something was broken. */
@@ -88,6 +89,7 @@ function channelOf(channels: Map<string, ChannelHistory>, channel: string): Chan
       failed: new Set(),
       stored: [],
       subscribers: new Map(),
+      cursors: new Map(),
     };
     channels.set(channel, found);
   }
@@ -114,7 +116,7 @@ function note(history: ChannelHistory, event: Exclude<Event, { name: string }>, 
     case "subscribed": {
       const { subscriber, from } = event;
       if (!history.subscribers.has(subscriber))
-        history.subscribers.set(subscriber, { name: subscriber, at, from, handled: [], gaps: [], cursors: [] });
+        history.subscribers.set(subscriber, { name: subscriber, at, from, handled: [], gaps: [] });
       break;
     }
     case "handled":
@@ -123,9 +125,13 @@ function note(history: ChannelHistory, event: Exclude<Event, { name: string }>, 
     case "gap":
       subscriberOf(history, event.subscriber).gaps.push({ at, ...event });
       break;
-    case "cursor":
-      subscriberOf(history, event.subscriber).cursors.push(event.position);
+    case "cursor": {
+      const { subscriber, position } = event;
+      const positions = history.cursors.get(subscriber);
+      if (positions) positions.push(position);
+      else history.cursors.set(subscriber, [position]);
       break;
+    }
     case "stored":
       history.stored.push(event);
       break;

@@ -51,6 +51,10 @@ export class ServerProcess implements AsyncDisposable {
     return server;
   }
 
+  get #env(): Record<string, string> {
+    return { NODE_COMPILE_CACHE: path.join(this.folder, "compiled") };
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }
@@ -83,6 +87,13 @@ export class ServerProcess implements AsyncDisposable {
     await this.#start().speaks();
     const { ok, status } = await fetch(`${this.url}/health/ready`);
     if (!ok) throw new Error(`todoku serve is not ready: ${status}`);
+  }
+
+  /** Lets later starts find the compiled code of an earlier one: they take half the time. */
+  async keepCompiledCode(): Promise<void> {
+    // Node writes its cache when a process ends by itself, which a killed server never does.
+    const { code } = await new Program(MAIN, ["--version"], { env: this.#env }).ended;
+    if (code !== 0) throw new Error(`todoku --version ended with ${code}`);
   }
 
   /** For a start that must fail: resolves with what the program said and how it ended. */
@@ -127,7 +138,11 @@ export class ServerProcess implements AsyncDisposable {
   #start(): Program {
     if (this.#program) throw new Error("the server runs already");
     const source = this.#dev ? ["--dev", "--port", String(this.port)] : ["--config", this.#configFile];
-    const program = new Program(MAIN, ["serve", ...source], { folder: this.folder, nodeFlags: this.#nodeFlags });
+    const program = new Program(MAIN, ["serve", ...source], {
+      folder: this.folder,
+      nodeFlags: this.#nodeFlags,
+      env: this.#env,
+    });
     this.#program = program;
     void program.ended.then(() => (this.#program = undefined));
     return program;
