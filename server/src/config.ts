@@ -75,7 +75,7 @@ const client = z.strictObject({
     .prefault({})
     .describe("Rates, as `N/s` or `N/m`, with a burst of one period; `off` lifts one."),
   compression: z.boolean().default(false).describe("Offer permessage-deflate."),
-  beacon: duration("5s").describe("How often the heads of quiet channels are compared with the log."),
+  beacon: duration("5s").describe("How often the heads of the log are compared with what was delivered live."),
 });
 
 const auth = z.strictObject({

@@ -46,7 +46,6 @@ export class Feed {
   #repairing = false;
   #repairAgain = false;
   #cancelRetry: (() => void) | undefined;
-  #moved = false;
   #recent: RecentIds | undefined;
   #closed = false;
 
@@ -88,13 +87,6 @@ export class Feed {
     const read = this.#read(offset, limit, maxBytes).finally(() => this.#reads.delete(key));
     this.#reads.set(key, read);
     return read;
-  }
-
-  /** Whether nothing was delivered since this was last asked; a quiet channel's head is compared with the log. */
-  takeQuiet(): boolean {
-    const quiet = !this.#moved && !this.#repairing && this.#early === undefined;
-    this.#moved = false;
-    return quiet;
   }
 
   /** The log's head as the beacon saw it. */
@@ -151,7 +143,6 @@ export class Feed {
   }
 
   #deliver(publication: SharedPublication): void {
-    this.#moved = true;
     let receivers = 0;
     for (const receiver of this.receivers) if (receiver.offer(publication)) receivers++;
     this.#observer.delivered(this.namespace, receivers, this.#clock.now() - publication.message.time);

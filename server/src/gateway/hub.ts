@@ -101,17 +101,17 @@ export class Hub {
     for (const { feed } of this.#entries.values()) if (feed.receivers.size > 0) yield feed;
   }
 
-  /** A lost last message has no successor that would show it: compare the heads of quiet channels with the log. */
+  /** A lost last message has no successor that would show it: compare where the feeds stand with the heads of the log. */
   async #beacon(): Promise<void> {
-    const quiet = new Map<Log, Feed[]>();
+    const byLog = new Map<Log, Feed[]>();
     for (const feed of this.feeds()) {
       const { log } = feed.namespace;
-      if (!log || !feed.takeQuiet()) continue;
-      const feeds = quiet.get(log);
+      if (!log) continue;
+      const feeds = byLog.get(log);
       if (feeds) feeds.push(feed);
-      else quiet.set(log, [feed]);
+      else byLog.set(log, [feed]);
     }
-    for (const [log, feeds] of quiet) {
+    for (const [log, feeds] of byLog) {
       for (let i = 0; i < feeds.length; i += BEACON_BATCH) await this.#compare(log, feeds.slice(i, i + BEACON_BATCH));
     }
   }

@@ -1,7 +1,7 @@
 import { ManualClock, sequence } from "../manual-clock.ts";
 import { conformance, type ConformanceHarness } from "./conformance.ts";
 import type { Backbone } from "./contract.ts";
-import { withLossyBus, type Fate } from "./lossy-bus.ts";
+import { withFaults, withLossyBus, type Fate } from "./faulty.ts";
 import { MemoryBackbone, MemoryStore } from "./memory.ts";
 
 async function harness(wrap: (backbone: Backbone) => Backbone): Promise<ConformanceHarness> {
@@ -28,3 +28,5 @@ conformance("a bus that loses, repeats and reorders", () => {
   const fates: readonly Fate[] = ["arrives", "arrives", "lost", "twice", "late"];
   return harness((backbone) => withLossyBus(backbone, () => fates[Math.floor(random() * fates.length)] ?? "arrives"));
 });
+
+conformance("faults that do not happen", () => harness((backbone) => withFaults(backbone, (_call, go) => go())));
