@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { withLossyBus } from "../backbones/lossy-bus.ts";
+import { withLossyBus } from "../backbones/faulty.ts";
 import { MemoryBackbone } from "../backbones/memory.ts";
 import { ManualClock } from "../manual-clock.ts";
 import { openGateway } from "../test-gateway.ts";
