@@ -281,7 +281,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     this.#live = true;
     this.#tries = 0;
     this.#acks?.reset();
-    this.#inbox.begin(positionOf(cursor ?? result), cursor !== undefined);
+    this.#inbox.begin(positionOf(cursor ?? result), cursor !== undefined, result.forks);
     for (const pub of publications) this.#inbox.receive(pub, 0);
     if (ttl !== undefined) this.#renewAfter(renewalMs(ttl), 0);
     this.#become("subscribed");

@@ -2,7 +2,7 @@
  * What has arrived for one subscription and was not handled yet, in order. It knows the three positions that everything else
  * is decided by: what was handled, what is queued, and what the server has sent on the present connection.
  */
-import type { Gap as WireGap, Position, Publication } from "@todoku/protocol";
+import { inEpoch, type Epoch, type Gap as WireGap, type Position, type Publication } from "@todoku/protocol";
 import { messageOf, type Gap, type Message } from "./message.ts";
 
 /** What stands in the queue. */
@@ -81,12 +81,14 @@ export class Inbox<Data> {
 
   /**
    * A subscribe was answered: what follows comes after `position` (absent: the channel keeps no log). `byCursor`: it is the
-   * durable cursor, which may be behind what this client handled, or ahead if another one took over meanwhile.
+   * durable cursor, which may be behind what this client handled, or ahead if another one took over meanwhile. `forks` are
+   * the older epochs that the present one goes on with.
    */
-  begin(position: Position | undefined, byCursor: boolean): void {
+  begin(position: Position | undefined, byCursor: boolean, forks: readonly Position[] = []): void {
     this.#round++;
     this.#rewound = false;
     this.#sent = position;
+    if (position) this.#rename({ epoch: position.epoch, forks });
     const queued = this.#queued;
     if (!position) {
       this.#queued = undefined;
@@ -173,6 +175,14 @@ export class Inbox<Data> {
     this.take();
     const gap: Gap = { channel: this.#channel, from: 0, to: dropped + 1, reason: "dropped" };
     this.#items.unshift({ gap, size: 0, round: this.#round });
+  }
+
+  /** Positions of an older epoch whose history the present one shares have their offset in the present one. */
+  #rename(present: Epoch): void {
+    const renamed = (position: Position): Position => inEpoch(position, present) ?? position;
+    if (this.#handled) this.#handled = renamed(this.#handled);
+    if (this.#queued) this.#queued = renamed(this.#queued);
+    this.#items = this.#items.map((item) => (item.position ? { ...item, position: renamed(item.position) } : item));
   }
 
   #begunElsewhere(queued: Position, { epoch, offset }: Position): void {

@@ -196,6 +196,8 @@ export interface SubscribeResult {
   data?: Json;
   /** Extension: where the durable subscription's cursor stands. */
   cursor?: Position;
+  /** Extension: older epochs, and up to which offset their history is also this one's. */
+  forks?: Position[];
 }
 
 export interface ConnectResult {

@@ -101,31 +101,10 @@ export interface ReadOptions {
   readonly reverse?: boolean;
 }
 
-/** An earlier epoch whose history up to `offset` is also the present one's: positions up to there mean the same place. */
-export type Fork = Position;
-
-/** The present epoch of a channel, and where it came from. */
-export interface Epoch {
-  readonly epoch: string;
-  readonly forks?: readonly Fork[];
-}
-
-/** Up to where the epoch of an older position has the same history as the present one; 0 where they share none. */
-export function sharedHistory(position: Position, { forks = [] }: Epoch): number {
-  return forks.find((fork) => fork.epoch === position.epoch)?.offset ?? 0;
-}
-
-/** The place in the present epoch that a position means; undefined where it means none. */
-export function inEpoch(position: Position, present: Epoch): Position | undefined {
-  if (position.epoch === present.epoch) return position;
-  const fork = (present.forks ?? []).find(({ epoch }) => epoch === position.epoch);
-  return fork && position.offset <= fork.offset ? { epoch: present.epoch, offset: position.offset } : undefined;
-}
-
 export interface Range {
   readonly epoch: string;
   /** Where the present epoch came from; absent or empty where older positions mean nothing. */
-  readonly forks?: readonly Fork[];
+  readonly forks?: readonly Position[];
   /** In the order asked for, without holes inside what the log still has. */
   readonly messages: readonly StoredMessage[];
   /** Offset of the newest message ever appended in this epoch; 0 if none. */
@@ -138,7 +117,7 @@ export interface Range {
 }
 
 export interface Head extends Position {
-  readonly forks?: readonly Fork[];
+  readonly forks?: readonly Position[];
   readonly trimmed: number;
 }
 

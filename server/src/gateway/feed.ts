@@ -3,8 +3,8 @@
  * to the live ones in the order of the log. The bus may lose, repeat and reorder: the feed only trusts `prev`, and reads
  * the log for what is missing.
  */
-import type { Position } from "@todoku/protocol";
-import type { Epoch, Frame, Head, Log } from "../backbones/contract.ts";
+import type { Epoch, Position } from "@todoku/protocol";
+import type { Frame, Log } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { GatewayObserver } from "./observer.ts";
@@ -43,6 +43,7 @@ export class Feed {
   #position: Position | undefined;
   #detach: (() => Promise<void>) | undefined;
   #early: Frame[] | undefined = [];
+  #forks: readonly Position[] | undefined;
   #repairing = false;
   #repairAgain = false;
   #cancelRetry: (() => void) | undefined;
@@ -59,6 +60,11 @@ export class Feed {
   /** How far live delivery has come; undefined on channels without a log. */
   get position(): Position | undefined {
     return this.#position;
+  }
+
+  /** Older epochs that the log goes on with, as last seen; undefined where a new epoch always means a new history. */
+  get forks(): readonly Position[] | undefined {
+    return this.#forks;
   }
 
   /** Attaches to the bus, then learns where the log stands. Rejects with the backbone's error. */
@@ -90,7 +96,7 @@ export class Feed {
   }
 
   /** The log's head as the beacon saw it. */
-  compare(head: Head): void {
+  compare(head: Position): void {
     const at = this.#position;
     if (at && (head.epoch !== at.epoch || head.offset > at.offset)) this.#repair();
   }
@@ -98,6 +104,7 @@ export class Feed {
   async #head(log: Log): Promise<Position> {
     const [head] = await log.heads([this.channel]);
     if (!head) throw new Error(`the log gave no head for ${this.channel}`);
+    this.#forks = head.forks;
     return { epoch: head.epoch, offset: head.offset };
   }
 
@@ -202,6 +209,7 @@ export class Feed {
     const { epoch, forks, messages, head, trimmed } = await log.read(this.channel, { after: offset, limit, maxBytes });
     // Whoever reads may be the first to see a new epoch.
     if (this.#position && this.#position.epoch !== epoch) this.#repair();
+    this.#forks = forks;
     let prev = Math.max(offset, trimmed);
     const publications = messages.map((message) => {
       const publication = new SharedPublication(this.channel, message, message.offset, prev);

@@ -1,6 +1,6 @@
 /** The `history` command: a piece of a channel's log. */
-import { ERRORS, TodokuError, type HistoryRequest } from "@todoku/protocol";
-import { inEpoch, type Range } from "../backbones/contract.ts";
+import { ERRORS, TodokuError, inEpoch, type HistoryRequest } from "@todoku/protocol";
+import type { Range } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import { allow } from "./access.ts";
 import type { Call } from "./commands.ts";

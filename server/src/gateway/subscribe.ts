@@ -3,6 +3,7 @@ import {
   ERRORS,
   TodokuError,
   UNSUBSCRIBES,
+  inEpoch,
   type ClientInfo,
   type Json,
   type Position,
@@ -10,7 +11,7 @@ import {
   type SubscribeRequest,
   type SubscribeResult,
 } from "@todoku/protocol";
-import { inEpoch, type CursorKey } from "../backbones/contract.ts";
+import type { CursorKey } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import { maySubscribe } from "./access.ts";
 import type { DurableCursor } from "./durable-cursor.ts";
@@ -153,6 +154,7 @@ function ready(
       ...(begins.recovered !== undefined && { was_recovering: true, recovered: begins.recovered }),
       ...(grant.data !== undefined && { data: grant.data }),
       ...(begins.cursor && { cursor: begins.cursor }),
+      ...(extended && feed.forks?.length && { forks: [...feed.forks] }),
     },
     begin: () => {
       // A client that does not read its replies may have been closed over this one.
@@ -184,14 +186,14 @@ async function whereToBegin(feed: Feed, request: SubscribeRequest): Promise<Begi
 
 async function placeOf(feed: Feed, head: Position, start: Start): Promise<Position> {
   if (start === "new") return head;
-  if (start !== "earliest") return presently(feed, head, start);
+  if (start !== "earliest") return presently(feed, start);
   const { epoch, trimmed } = await feed.read(0, 1);
   return { epoch, offset: trimmed };
 }
 
 /** What a position of an older epoch is called now, if it still means something; else as it is, and a gap is told. */
-async function presently(feed: Feed, head: Position, position: Position): Promise<Position> {
-  if (position.epoch === head.epoch) return position;
+async function presently(feed: Feed, position: Position): Promise<Position> {
+  if (feed.forks === undefined) return position;
   const stretch = await feed.read(position.offset, 1);
   return (stretch.trimmed <= position.offset && inEpoch(position, stretch)) || position;
 }
@@ -239,11 +241,10 @@ class DurableHold {
     this.cursor = cursor;
     const known = claimed.cursor;
     if (known) {
-      const head = feed.position ?? known.position;
-      const position = await presently(feed, head, known.position);
+      const position = await presently(feed, known.position);
       const renamed = position.epoch !== known.position.epoch;
       // What was handed out in an older epoch beyond the shared history is gone.
-      const sent = renamed ? Math.min(known.sent, head.offset) : known.sent;
+      const sent = renamed ? Math.min(known.sent, feed.position?.offset ?? 0) : known.sent;
       return { position, sent, attempts: known.attempts, cursor: position };
     }
     const begins = await whereToBegin(feed, request);

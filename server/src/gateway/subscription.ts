@@ -5,9 +5,8 @@
  * does not fit is dropped and told.
  */
 import type { ClientInfo, Gap, Position } from "@todoku/protocol";
-import { ERRORS, TodokuError } from "@todoku/protocol";
+import { ERRORS, TodokuError, inEpoch, sharedHistory } from "@todoku/protocol";
 import type { Clock } from "../clock.ts";
-import { inEpoch, sharedHistory } from "../backbones/contract.ts";
 import type { DurableCursor } from "./durable-cursor.ts";
 import { STRETCH_MESSAGES, type Feed, type Receiver, type Stretch } from "./feed.ts";
 import type { GatewayObserver } from "./observer.ts";
@@ -247,6 +246,7 @@ export class Subscription implements Receiver {
     if (sameEpoch && !beyond && trimmed <= from.offset) return false;
     if (!sameEpoch && trimmed <= from.offset && inEpoch(from, stretch)) {
       // Nothing is missing, but the place has another name now: the client learns it by subscribing again.
+      this.feed.compare({ epoch, offset: head });
       this.#host.insufficient(this);
       return true;
     }

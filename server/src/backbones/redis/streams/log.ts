@@ -2,10 +2,10 @@
 import type {
   AppendOptions,
   Appended,
-  Fork,
   Head,
   Log,
   Message,
+  Position,
   Range,
   ReadOptions,
   StoredMessage,
@@ -107,7 +107,7 @@ function idOf(offset: number): string {
 }
 
 /** `e1:12,e2:30` */
-function forksOf(text: string): readonly Fork[] {
+function forksOf(text: string): readonly Position[] {
   return text === ""
     ? []
     : text.split(",").map((fork) => {
