@@ -19,8 +19,10 @@ import { Events } from "./events.ts";
 import { Inbox, type Item } from "./inbox.ts";
 import { Iteration } from "./iteration.ts";
 import { positionOf, type Message } from "./message.ts";
+import { Renewal } from "./renewal.ts";
+import { Retrying } from "./retrying.ts";
 import type { SubscribeOptions, Subscription, SubscriptionEvents, SubscriptionState } from "./subscription.ts";
-import { renewalMs, Token } from "./token.ts";
+import { Token } from "./token.ts";
 import { within } from "./within.ts";
 
 export interface SubscriptionHost {
@@ -48,10 +50,11 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
   readonly #host: SubscriptionHost;
   readonly #options: SubscribeOptions;
   readonly #events = new Events<SubscriptionEvents>();
-  readonly #warned = new Set<string>();
   readonly #token: Token;
   /** Settles when the earlier subscription to the channel has gone. How it ended is its own affair. */
   readonly #after: Promise<void> | undefined;
+  readonly #renewal: Renewal;
+  readonly #preparing: Retrying;
   readonly #inbox: Inbox<Data>;
   readonly #delivery: Delivery<Data>;
   readonly #acks: Acks | undefined;
@@ -71,10 +74,8 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
   #paused = false;
   #tries = 0;
   #tokenText: string | undefined;
-  /** Of the next subscribe, or of the token's renewal. */
+  /** Of the next subscribe. */
   #cancelTimer: (() => void) | undefined;
-  /** Of the application's function that failed. */
-  #cancelWait: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   /** Without a handler it is iterated. `after`: an earlier subscription to the channel has gone. */
@@ -94,10 +95,18 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     // Whoever does not wait for it hears of the error by the event.
     this.ready.catch(() => {});
     this.#token = new Token(host.channelToken && (() => host.channelToken?.(channel)), `the token of ${channel}`);
+    const { clock, backoff } = host;
+    this.#renewal = new Renewal({
+      clock,
+      backoff,
+      token: this.#token,
+      send: (token) => this.#sendToken(token),
+      failed: (error) => this.#tell("error", error),
+    });
+    this.#preparing = new Retrying(clock, backoff);
     this.#inbox = new Inbox(channel);
     const { durable, ack, inFlight = DEFAULT_IN_FLIGHT, maxAttempts = DEFAULT_ATTEMPTS } = options;
     const acked = durable !== undefined || ack === true;
-    const { clock, backoff } = host;
     this.#acks = acked ? new Acks(clock, inFlight, (position) => this.#sendAck(position)) : undefined;
     this.#iteration = handler ? undefined : new Iteration(() => this.close());
     this.#delivery = new Delivery(
@@ -168,13 +177,8 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
 
   /** The connection is gone. */
   left(): void {
-    this.#asks++;
-    this.#live = false;
+    this.#suspend();
     this.#askedOn = undefined;
-    this.#cancelTimer?.();
-    this.#acks?.reset();
-    // The server hands out unacknowledged messages again.
-    if (this.#acks) this.#inbox.forgetQueued(this.#delivery.current);
     if (this.#state === "subscribed") this.#become("subscribing");
   }
 
@@ -203,48 +207,45 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
   /** Gets what must be known before the first subscribe. */
   async #prepare(): Promise<void> {
     await this.#after;
-    const { cursors } = this.#host;
-    const position = await this.#obtain(
-      async () => cursors?.get(this.channel),
-      (cause) => new TodokuError(CLIENT_ERRORS.cursorStoreFailed, `reading the position of ${this.channel}`, { cause }),
+    if (this.#state === "closed") return;
+    const { maxAttempts = DEFAULT_ATTEMPTS } = this.#options;
+    const position = await this.#preparing.until(
+      () => this.#host.cursors?.get(this.channel),
+      (cause, attempt) => {
+        const detail = `reading the position of ${this.channel}`;
+        return this.#mayTryAgain(
+          new TodokuError(CLIENT_ERRORS.cursorStoreFailed, detail, { cause }),
+          attempt >= maxAttempts,
+        );
+      },
     );
-    if (position) this.#inbox.restore(position);
+    if (position?.value) this.#inbox.restore(position.value);
     await this.#prepareToken();
   }
 
   /** Fetches the token and subscribes, if there is a connection. */
   async #prepareToken(): Promise<void> {
     this.#prepared = false;
-    this.#tokenText = await this.#obtain(
+    if (this.#state === "closed") return;
+    const token = await this.#preparing.until(
       () => this.#token.current(),
-      (cause) => asError(cause, CLIENT_ERRORS.tokenFailed, this.channel),
+      (cause) => {
+        const error = asError(cause, CLIENT_ERRORS.tokenFailed, this.channel);
+        return this.#mayTryAgain(error, error.retry === "stop");
+      },
     );
+    if (!token) return;
+    this.#tokenText = token.value;
     this.#prepared = true;
     const { connection } = this.#host;
     if (connection) this.joinLate(connection);
   }
 
-  /** Tries until it works, for the application's own functions. What cannot be had ends the subscription. */
-  async #obtain<T>(get: () => Promise<T>, asFailure: (cause: unknown) => TodokuError): Promise<T | undefined> {
-    const { backoff, clock } = this.#host;
-    const { maxAttempts = DEFAULT_ATTEMPTS } = this.#options;
-    for (let attempt = 1; this.#state !== "closed"; attempt++) {
-      try {
-        return await get();
-      } catch (cause) {
-        const error = asFailure(cause);
-        const last = error.code === CLIENT_ERRORS.cursorStoreFailed.code && attempt >= maxAttempts;
-        if (last || (error.retry === "stop" && error === cause)) {
-          void this.fail(error);
-          break;
-        }
-        this.#tell("error", error);
-        await new Promise<void>((resolve) => {
-          this.#cancelWait = clock.after(backoff.delay(attempt - 1), resolve);
-        });
-      }
-    }
-    return undefined;
+  /** The application's store or token function failed. */
+  #mayTryAgain(error: TodokuError, isLast: boolean): boolean {
+    if (isLast) void this.fail(error);
+    else this.#tell("error", error);
+    return !isLast;
   }
 
   #ask(connection: Connection): void {
@@ -283,7 +284,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     this.#acks?.reset();
     this.#inbox.begin(positionOf(cursor ?? result), cursor !== undefined, result.forks);
     for (const pub of publications) this.#inbox.receive(pub, 0);
-    if (ttl !== undefined) this.#renewAfter(renewalMs(ttl), 0);
+    if (this.#tokenText !== undefined) this.#renewal.begin(ttl);
     this.#become("subscribed");
     this.#settleReady();
     this.#delivery.wake();
@@ -310,11 +311,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
 
   /** Subscribes once more on the present connection; what arrives until then is not wanted. */
   #askAgain(ms: number): void {
-    this.#asks++;
-    this.#live = false;
-    this.#cancelTimer?.();
-    this.#acks?.reset();
-    if (this.#acks) this.#inbox.forgetQueued(this.#delivery.current);
+    this.#suspend();
     const again = (): void => {
       const { connection } = this.#host;
       if (connection) this.join(connection);
@@ -323,26 +320,22 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     else this.#cancelTimer = this.#host.clock.after(ms, again);
   }
 
-  #renewAfter(ms: number, tries: number): void {
-    // Without a token the end was set by the server's own decision, which a new subscribe asks for.
-    if (this.#tokenText === undefined) return;
-    this.#cancelTimer = this.#host.clock.after(ms, () => void this.#renew(tries));
+  async #sendToken(token: string): Promise<{ ttl?: number }> {
+    this.#tokenText = token;
+    if (!this.#askedOn) throw unreachable("not subscribed");
+    return this.#askedOn.request("sub_refresh", { channel: this.channel, token });
   }
 
-  async #renew(tries: number): Promise<void> {
-    const ask = this.#asks;
-    this.#token.renew();
-    try {
-      this.#tokenText = await this.#token.current();
-      const connection = this.#askedOn;
-      if (ask !== this.#asks || !connection) return;
-      const { ttl } = await connection.request("sub_refresh", { channel: this.channel, token: this.#tokenText ?? "" });
-      if (ask === this.#asks && ttl !== undefined) this.#renewAfter(renewalMs(ttl), 0);
-    } catch (error) {
-      if (ask !== this.#asks) return;
-      this.#tell("error", asError(error, CLIENT_ERRORS.tokenFailed, this.channel));
-      this.#renewAfter(this.#host.backoff.delay(tries), tries + 1);
-    }
+  /** What arrives from now on, and answers under way, belong to the past. */
+  #suspend(): void {
+    this.#asks++;
+    this.#live = false;
+    this.#cancelTimer?.();
+    this.#renewal.stop();
+    if (!this.#acks) return;
+    // The server hands out unacknowledged messages again.
+    this.#acks.reset();
+    this.#inbox.forgetQueued(this.#delivery.current);
   }
 
   // ── handling ───────────────────────────────────────────────────────────────
@@ -393,9 +386,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
       return;
     }
     this.#paused = true;
-    this.#asks++;
-    this.#live = false;
-    this.#cancelTimer?.();
+    this.#suspend();
     this.#askedOn?.ask("unsubscribe", { channel: this.channel }, () => {});
     this.#askedOn = undefined;
   }
@@ -406,7 +397,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     const { clock, timeoutMs, cursors } = this.#host;
     const { channel } = this;
     this.#cancelTimer?.();
-    this.#cancelWait?.();
+    this.#preparing.stop();
     this.#become("closed");
     this.#settleReady(
       error ?? new TodokuError(CLIENT_ERRORS.clientClosed, `the subscription to ${channel} was closed`),
@@ -417,8 +408,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     await within(clock, timeoutMs, stopped);
     this.#acks?.flush();
     await this.#acks?.answered();
-    this.#asks++;
-    this.#live = false;
+    this.#suspend();
     try {
       await this.#unsubscribe(forget);
       if (forget) await cursors?.delete(channel);
@@ -450,11 +440,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     this.#events.emit("state", state);
   }
 
-  /** An event that must not be overlooked. `heard`: the application learns of it in another way as well. */
   #tell<Name extends "gap" | "error">(name: Name, payload: SubscriptionEvents[Name], heard = false): void {
-    if (this.#events.emit(name, payload) || heard || this.#warned.has(name)) return;
-    this.#warned.add(name);
-    const advice = `listen with subscription.on(${JSON.stringify(name)}, …); this is said once`;
-    console.warn(`todoku: ${name} on ${this.channel}, and nobody listens (${advice}):`, payload);
+    this.#events.alarm(name, payload, `${name} on ${this.channel}`, heard);
   }
 }

@@ -306,6 +306,25 @@ test("K19 a durable subscription with a cursor store drops what was handled but 
   assert.deepEqual(handled, [1, 2, 3, 4]);
 });
 
+test("K19 the position of a message that was being handled at the close is stored", async () => {
+  await using gateway = await GatewayInProcess.open();
+  const gate = new Gate();
+  const cursors = memoryCursors();
+  let begun = 0;
+  const subscription = gateway.client({ cursors }).subscribe("chat:1", () => {
+    begun++;
+    return gate.opened;
+  });
+  await gateway.passing(subscription.ready);
+  await gateway.publish("chat:1", 1, 2);
+  await gateway.until(() => begun === 1);
+  const closing = subscription.close();
+  gate.open();
+  await gateway.passing(closing);
+  assert.equal(begun, 1);
+  assert.equal((await cursors.get("chat:1"))?.offset, 1);
+});
+
 test("K19 the next message waits until the position of the last one is stored", async () => {
   await using gateway = await GatewayInProcess.open();
   const gate = new Gate();
@@ -460,6 +479,31 @@ test("an iteration ends with the subscription: quietly when it is closed, with t
   assert.deepEqual(await gateway.passing(reading), [1]);
   await assert.rejects(gateway.passing(read(client.subscribe("closed:1"))), { code: 103 });
   assert.equal(warn.mock.callCount(), 0);
+});
+
+test("closing from elsewhere waits for the loop to be done with its message", async () => {
+  await using gateway = await GatewayInProcess.open();
+  const client = gateway.client();
+  const gate = new Gate();
+  const subscription = client.subscribe("chat:1", { durable: "phone" });
+  const seen: Json[] = [];
+  const loop = async (): Promise<void> => {
+    for await (const { data } of subscription) {
+      seen.push(data);
+      await gate.opened;
+    }
+    seen.push("end");
+  };
+  const looping = loop();
+  await gateway.passing(subscription.ready);
+  await gateway.publish("chat:1", 1, 2);
+  await gateway.until(() => seen.length === 1);
+  const closing = subscription.close();
+  await gateway.clock.advance(1000);
+  gate.open();
+  await gateway.passing(Promise.all([looping, closing]));
+  assert.deepEqual(seen, [1, "end"]);
+  assert.equal(subscription.position?.offset, 1);
 });
 
 test("a subscription with a handler cannot be iterated, and one without only once", async () => {

@@ -7,6 +7,7 @@ import type { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { Inbox, Item } from "./inbox.ts";
 import type { Gap, Message } from "./message.ts";
+import { Retrying } from "./retrying.ts";
 
 /** Called with each message; it is done when the returned promise resolves. */
 export type Handler<Data> = (message: Message<Data>) => unknown;
@@ -39,16 +40,16 @@ export class Delivery<Data> {
   readonly #handler: Handler<Data>;
   readonly #options: DeliveryOptions;
   readonly #events: DeliveryEvents<Data>;
+  readonly #retrying: Retrying;
   #running = false;
-  #stopped = false;
   #current: Item<Data> | undefined;
-  #endWait: (() => void) | undefined;
   #whenIdle: (() => void)[] = [];
 
   constructor(inbox: Inbox<Data>, handler: Handler<Data>, options: DeliveryOptions, events: DeliveryEvents<Data>) {
     this.#inbox = inbox;
     this.#handler = handler;
     this.#options = options;
+    this.#retrying = new Retrying(options.clock, options.backoff);
     this.#events = events;
   }
 
@@ -59,19 +60,18 @@ export class Delivery<Data> {
 
   /** Something is in the inbox. */
   wake(): void {
-    if (!this.#running && !this.#stopped) void this.#run();
+    if (!this.#running && !this.#retrying.stopped) void this.#run();
   }
 
   /** Begins nothing new. Resolves when what is being handled is done. */
   stop(): Promise<void> {
-    this.#stopped = true;
-    this.#endWait?.();
+    this.#retrying.stop();
     return this.#running ? new Promise((resolve) => this.#whenIdle.push(resolve)) : Promise.resolve();
   }
 
   async #run(): Promise<void> {
     this.#running = true;
-    while (!this.#stopped && !this.#inbox.empty) {
+    while (!this.#retrying.stopped && !this.#inbox.empty) {
       const item = this.#inbox.take();
       if (!item) break;
       this.#current = item;
@@ -89,68 +89,51 @@ export class Delivery<Data> {
 
   /** Returns whether the message is done. */
   async #handle(item: Item<Data>, message: Message<Data>): Promise<boolean> {
-    const { byServer, maxAttempts, backoff } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.#handler(attempt === 1 ? message : { ...message, redelivered: true });
-        return true;
-      } catch (cause) {
-        if (this.#stopped) return false;
-        const again = item.position !== undefined;
-        this.#events.error(this.#failure(item, attempt, cause));
-        // A channel that keeps no log hands out at most once: the handler had its chance.
-        if (!again) return true;
-        if (byServer) {
-          this.#current = undefined;
-          this.#events.failed(item);
-          return false;
-        }
-        if (attempt >= maxAttempts) {
-          this.#events.ended(this.#failure(item, attempt, cause));
-          return false;
-        }
-        await this.#wait(backoff.delay(attempt - 1));
-        if (this.#isStopped()) return false;
-      }
+    const handled = await this.#retrying.until(
+      (attempt) => this.#handler(attempt === 1 ? message : { ...message, redelivered: true }),
+      (cause, attempt) => this.#isRepeatedHere(item, attempt, cause),
+    );
+    // A channel that keeps no log hands out at most once: the handler had its chance.
+    return handled !== undefined || item.position === undefined;
+  }
+
+  /** A handler failed: tells so, and says whether its message stays here. */
+  #isRepeatedHere(item: Item<Data>, attempt: number, cause: unknown): boolean {
+    if (this.#retrying.stopped) return false;
+    const error = this.#failure(item, attempt, cause);
+    const { byServer, maxAttempts } = this.#options;
+    if (item.position && !byServer && attempt >= maxAttempts) {
+      this.#events.ended(error);
+      return false;
     }
+    this.#events.error(error);
+    if (item.position && byServer) {
+      this.#current = undefined;
+      this.#events.failed(item);
+    }
+    return item.position !== undefined && !byServer;
   }
 
   /** A position that is not kept would let the message come twice: it is tried again, and without success the end is told. */
   async #keep(position: Position): Promise<void> {
-    const { store, maxAttempts, backoff, channel } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await store(position);
-        return;
-      } catch (cause) {
-        const error = new TodokuError(CLIENT_ERRORS.cursorStoreFailed, `position ${position.offset} of ${channel}`, {
-          cause,
-        });
-        if (attempt >= maxAttempts || this.#stopped) return this.#events.ended(error);
-        this.#events.error(error);
-        await this.#wait(backoff.delay(attempt - 1));
-      }
-    }
+    const { store, maxAttempts, channel } = this.#options;
+    await this.#retrying.until(
+      () => store(position),
+      (cause, attempt) => {
+        const detail = `position ${position.offset} of ${channel}`;
+        const error = new TodokuError(CLIENT_ERRORS.cursorStoreFailed, detail, { cause });
+        const again = attempt < maxAttempts && !this.#retrying.stopped;
+        if (again) this.#events.error(error);
+        else this.#events.ended(error);
+        return again;
+      },
+    );
   }
 
   #failure({ position }: Item<Data>, attempt: number, cause: unknown): TodokuError {
     const where = position ? ` at offset ${position.offset}` : "";
     return new TodokuError(CLIENT_ERRORS.handlerFailed, `${this.#options.channel}${where}, attempt ${attempt}`, {
       cause,
-    });
-  }
-
-  #isStopped(): boolean {
-    return this.#stopped;
-  }
-
-  #wait(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(ms, resolve);
-      this.#endWait = () => {
-        cancel();
-        resolve();
-      };
     });
   }
 }

@@ -1,5 +1,6 @@
 /** Listeners by the name of what they listen to; `Payloads` says what each name carries. */
 export class Events<Payloads extends object> {
+  readonly #warned = new Set<string>();
   readonly #listeners = new Map<keyof Payloads, Set<(payload: never) => void>>();
 
   /** The returned function removes the listener. */
@@ -24,5 +25,20 @@ export class Events<Payloads extends object> {
       }
     }
     return listeners.length > 0;
+  }
+
+  /**
+   * As `emit`, for what must not be overlooked: if nobody listens, it is said on the console, once for each name. `title` names
+   * what it is about, `heard` says that the application learns of it in another way as well.
+   */
+  alarm<Name extends keyof Payloads & string>(
+    name: Name,
+    payload: Payloads[Name],
+    title: string,
+    heard: boolean = false,
+  ): void {
+    if (this.emit(name, payload) || heard || this.#warned.has(name)) return;
+    this.#warned.add(name);
+    console.warn(`todoku: ${title}, and nobody listens: use .on(${JSON.stringify(name)}, …). Said once.`, payload);
   }
 }

@@ -55,18 +55,19 @@ export class Iteration<Data> implements AsyncIterableIterator<Message<Data>, und
   }
 
   async return(): Promise<Next<Data>> {
+    // The loop was left in the middle, perhaps by an error of its body.
+    this.#given?.left(undefined);
+    this.#given = undefined;
     await this.#leave();
     return END;
   }
 
-  /** The subscription has ended. The loop ends too, with `error` if there is one. */
+  /** The subscription ends, and so does the loop when it asks for the next message: with `error` if there is one. */
   end(error: TodokuError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
-    this.#given?.left(error);
     this.#offered?.left(error);
-    this.#given = undefined;
     this.#offered = undefined;
     this.#match();
   }

@@ -11,7 +11,8 @@ import {
 import type { Backoff } from "./backoff.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { asError, closeError, unreachable } from "./errors.ts";
-import { renewalMs, type Token } from "./token.ts";
+import { Renewal } from "./renewal.ts";
+import type { Token } from "./token.ts";
 import { redacted } from "./url.ts";
 import { within } from "./within.ts";
 
@@ -64,12 +65,21 @@ export class Session {
   #dials = 0;
   /** The application has been told of this outage. */
   #complained = false;
-  #cancelTimer: (() => void) | undefined;
+  #cancelRetry: (() => void) | undefined;
   readonly #waiters = new Set<Waiter>();
+  readonly #renewal: Renewal;
 
   constructor(options: SessionOptions, events: SessionEvents) {
     this.#options = options;
     this.#events = events;
+    const { clock, backoff, token } = options;
+    this.#renewal = new Renewal({
+      clock,
+      backoff,
+      token,
+      send: async (token) => (await this.connected()).request("refresh", { token }),
+      failed: (error) => events.error(error),
+    });
   }
 
   get state(): State {
@@ -202,7 +212,7 @@ export class Session {
     this.#tries = 0;
     this.#complained = false;
     connection.watch((result.ping ?? Number.POSITIVE_INFINITY) * 1000, result.pong === true);
-    if (result.ttl !== undefined) this.#renewAfter(renewalMs(result.ttl), connection, 0);
+    this.#renewal.begin(result.ttl);
     this.#become("connected");
     for (const waiter of this.#takeWaiters()) waiter.resolve(connection);
     this.#events.connected(connection);
@@ -233,7 +243,7 @@ export class Session {
       this.#events.error(error);
     }
     this.#become("connecting");
-    this.#cancelTimer = this.#options.clock.after(this.#options.backoff.jittered(this.#tries++), () => {
+    this.#cancelRetry = this.#options.clock.after(this.#options.backoff.jittered(this.#tries++), () => {
       void this.#dial();
     });
   }
@@ -241,36 +251,15 @@ export class Session {
   /** Lets go of the connection and of everything that was to come of it. */
   #drop(): Promise<void> | undefined {
     this.#dials++;
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.#renewal.stop();
     const connection = this.#connection;
     this.#connection = undefined;
     this.#id = undefined;
     if (!connection) return undefined;
     this.#events.lost();
     return connection.close();
-  }
-
-  #renewAfter(ms: number, connection: Connection, tries: number): void {
-    if (!this.#options.token.renewable) return;
-    this.#cancelTimer = this.#options.clock.after(ms, () => {
-      this.#options.token.renew();
-      void this.#renew(connection, tries);
-    });
-  }
-
-  /** Gives the server a new token before the old one ends. If that fails for too long, the server ends the connection. */
-  async #renew(connection: Connection, tries: number): Promise<void> {
-    try {
-      const token = await this.#options.token.current();
-      if (connection !== this.#connection) return;
-      const { ttl } = await connection.request("refresh", { token: token ?? "" });
-      if (ttl !== undefined && connection === this.#connection) this.#renewAfter(renewalMs(ttl), connection, 0);
-    } catch (error) {
-      if (connection !== this.#connection) return;
-      this.#events.error(asError(error, CLIENT_ERRORS.tokenFailed, "connection token"));
-      this.#renewAfter(this.#options.backoff.delay(tries), connection, tries + 1);
-    }
   }
 
   #takeWaiters(): readonly Waiter[] {

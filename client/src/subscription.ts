@@ -62,8 +62,8 @@ export interface Subscription<Data = Json> extends AsyncIterable<Message<Data>> 
     listener: (payload: SubscriptionEvents[Name]) => void,
   ): () => void;
   /**
-   * Ends it: begins no further message, waits for the running handler (at most `timeoutMs`; so do not await this inside the
-   * handler), stores what was acknowledged, unsubscribes. `forget` also removes the durable cursor and the stored position.
+   * Ends it: begins no further message, waits for the running handler, or for the loop to ask for the next message (at most
+   * `timeoutMs`; so do not await this inside the handler, and leave a loop by `break`), stores what was acknowledged, unsubscribes. `forget` also removes the durable cursor and the stored position.
    *
    * @throws TodokuError 450 if `forget` was asked for and the durable cursor could not be removed.
    */

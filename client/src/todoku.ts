@@ -74,7 +74,6 @@ export class Todoku<Channels extends object = AnyChannel> {
   readonly #subscriptions = new Map<string, ChannelSubscription<unknown>>();
   readonly #host: SubscriptionHost & PublishingHost;
   #closing: Promise<void> | undefined;
-  #warned = false;
 
   /**
    * `url`: `ws://host:8000`, `https://host`, or with a path; a missing path becomes `/connection/websocket`.
@@ -302,9 +301,7 @@ export class Todoku<Channels extends object = AnyChannel> {
   }
 
   #tell(error: TodokuError): void {
-    if (this.#events.emit("error", error) || this.#warned) return;
-    this.#warned = true;
-    console.warn('todoku: an error, and nobody listens (listen with client.on("error", …); this is said once):', error);
+    this.#events.alarm("error", error, "an error");
   }
 }
 

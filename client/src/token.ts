@@ -6,13 +6,13 @@ export type TokenSource = string | (() => Promise<string | undefined> | string |
 
 export class Token {
   readonly #source: TokenSource | undefined;
-  readonly #owner: string;
+  /** Whose token it is, for errors. */
+  readonly owner: string;
   #fetched: Promise<string | undefined> | undefined;
 
-  /** `owner` stands in errors: whose token it is. */
   constructor(source: TokenSource | undefined, owner: string) {
     this.#source = source;
-    this.#owner = owner;
+    this.owner = owner;
   }
 
   /** Whether another one can be had. */
@@ -29,7 +29,7 @@ export class Token {
       return await this.#fetched;
     } catch (error) {
       this.#fetched = undefined;
-      throw asError(error, CLIENT_ERRORS.tokenFailed, `the function that gives ${this.#owner} failed`);
+      throw asError(error, CLIENT_ERRORS.tokenFailed, `the function that gives ${this.owner} failed`);
     }
   }
 
@@ -38,9 +38,4 @@ export class Token {
     this.#fetched = undefined;
     return this.renewable;
   }
-}
-
-/** How long a token that lives `ttl` seconds is used before it is renewed, in milliseconds. */
-export function renewalMs(ttl: number): number {
-  return ttl * 900;
 }
