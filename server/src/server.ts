@@ -32,6 +32,9 @@ const CLOSE_PATIENCE_MS = 1000;
 /** After the clients have been sent elsewhere, answers of the API under way have this long. */
 const FINISH_MS = 5000;
 
+/** Which server the API is part of: that of the clients, one that only insiders reach, or an application's own. */
+export type ApiPlace = "clients" | "internal" | "application";
+
 export interface ServerOptions {
   readonly hooks?: Hooks;
   readonly clock?: Clock;
@@ -123,7 +126,7 @@ export class Todoku {
   }
 
   /** The HTTP API, health and metrics, as a request listener that resolves with whether it answered. */
-  api(internal = false): ApiHandler {
+  api(place: ApiPlace = "clients"): ApiHandler {
     const { auth, client } = this.#config;
     return createApi({
       ...this.#reporting(),
@@ -140,7 +143,8 @@ export class Todoku {
       clock: this.#clock,
       metrics: this.#metrics,
       version: VERSION,
-      internal,
+      internal: place === "internal",
+      guest: place === "application",
     });
   }
 
@@ -222,7 +226,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   };
   try {
     const main = serve("http", http, [internal ? todoku.healthApi() : todoku.api(), page]);
-    const side = internal && serve("internal", internal, [todoku.api(true)]);
+    const side = internal && serve("internal", internal, [todoku.api("internal")]);
     todoku.attach(main.server);
     const url = await main.listen();
     const internalUrl = await side?.listen();

@@ -14,6 +14,8 @@ export interface ApiOptions extends ApiContext, CallerRules, BodyLimits {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly version: string;
+  /** The server is an application's own: paths below `/api/` that are no method of this API are left to it. */
+  readonly guest: boolean;
 }
 
 /** Answers what belongs to the API; resolves with whether it did. Never rejects. */
@@ -25,7 +27,7 @@ const KEY_LENGTH = 128;
 type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 export function createApi(options: ApiOptions): ApiHandler {
-  const { health, metrics, version } = options;
+  const { health, metrics, version, guest } = options;
   const document = JSON.stringify(openApiDocument(version));
   const pages: Readonly<Record<string, Answer>> = {
     ...healthPages(health),
@@ -37,8 +39,9 @@ export function createApi(options: ApiOptions): ApiHandler {
     "/api/openapi.json": async (_, response) => sendText(response, 200, document),
   };
   const answer = async (path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
+    const method = path.startsWith("/api/") ? path.slice("/api/".length) : undefined;
     if (Object.hasOwn(pages, path)) await readOnly(pages[path], path, request, response);
-    else if (path.startsWith("/api/")) await call(options, path.slice("/api/".length), request, response);
+    else if (method !== undefined && (routeOf(method) || !guest)) await call(options, method, request, response);
     else return false;
     return true;
   };
