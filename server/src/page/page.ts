@@ -32,7 +32,8 @@ const HEADERS = {
 export function servePage(config: Config): ApiHandler {
   let files: Promise<PageFiles> | undefined;
   return async ({ method, url = "/" }, response) => {
-    const { pathname } = new URL(url, "http://localhost");
+    // Not a URL yet: a request may hold what is none.
+    const [pathname = "/"] = url.split("?", 1);
     if ((method !== "GET" && method !== "HEAD") || (pathname !== "/" && !pathname.startsWith("/page/"))) return false;
     files ??= load(config);
     try {

@@ -15,7 +15,7 @@ await start();
 async function start(): Promise<void> {
   const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
   const reloaded = navigation?.type === "reload";
-  const tab = await nameTab(sessionStorage, navigator.locks, reloaded);
+  const tab = await nameTab(sessionStorage, isSecureContext ? navigator.locks : undefined, reloaded);
   const story = new Story();
   const connection = find(document, ".connection", HTMLElement);
   const playground = new Playground({
@@ -43,7 +43,12 @@ async function start(): Promise<void> {
   wire(playground, failed);
 
   const known = playground.followers.some(({ tally }) => tally.entries.length > 0);
-  await playground.begin();
+  try {
+    await playground.begin();
+  } catch (error) {
+    failed(error);
+    return;
+  }
   const told = afterReload(sessionStorage);
   if (told !== undefined) story.tell({ words: told });
   else if (known)

@@ -283,7 +283,7 @@ export class Playground {
     const { tab } = this.#options;
     for (const { promise, lane } of this.followers) {
       if (promise.deadLetters === undefined) continue;
-      this.#client.subscribe(
+      const letters = this.#client.subscribe(
         promise.deadLetters,
         ({ data, tags }) => {
           if (tags?.["dead_letter_subscriber"] !== tab) return;
@@ -292,6 +292,8 @@ export class Playground {
         },
         { start: "earliest" },
       );
+      // Letters that are no longer kept have been listed while they were.
+      letters.on("gap", () => {});
     }
   }
 
@@ -310,7 +312,12 @@ export class Playground {
 
   #remember(): void {
     for (const { promise, tally } of this.followers) {
-      sessionStorage.setItem(TALLY + promise.channel, JSON.stringify(tally.remember()));
+      try {
+        sessionStorage.setItem(TALLY + promise.channel, JSON.stringify(tally.remember()));
+      } catch {
+        // Too much for the browser to keep: this tally begins anew.
+        sessionStorage.removeItem(TALLY + promise.channel);
+      }
     }
   }
 }

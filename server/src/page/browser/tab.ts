@@ -5,9 +5,10 @@ const LETTERS = "abcdefghjkmnpqrstuvwxyz";
 
 /**
  * A duplicated tab starts with a copy of the first one's sessionStorage, and with it the name; the lock tells the two apart.
- * Clears `storage` for the duplicate, so that it begins as a new tab.
+ * Clears `storage` for the duplicate, so that it begins as a new tab. `locks` are missing on pages from plain http on
+ * another machine; there a duplicated tab goes unnoticed.
  */
-export async function nameTab(storage: Storage, locks: LockManager, reloaded: boolean): Promise<string> {
+export async function nameTab(storage: Storage, locks: LockManager | undefined, reloaded: boolean): Promise<string> {
   const kept = storage.getItem(KEY);
   if (kept !== null && (await hold(locks, kept, reloaded))) return kept;
   storage.clear();
@@ -20,7 +21,8 @@ export async function nameTab(storage: Storage, locks: LockManager, reloaded: bo
 }
 
 /** After a reload the page before still holds the name for a moment: wait for it. */
-function hold(locks: LockManager, name: string, wait: boolean): Promise<boolean> {
+function hold(locks: LockManager | undefined, name: string, wait: boolean): Promise<boolean> {
+  if (!locks) return Promise.resolve(true);
   return new Promise((resolve, reject) => {
     locks
       .request(`${KEY}/${name}`, wait ? {} : { ifAvailable: true }, (lock) => {
