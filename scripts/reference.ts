@@ -1,0 +1,66 @@
+/** The reference pages that are made from the code, by their path. */
+import { CLOSES, ERRORS, UNSUBSCRIBES, type Code } from "../protocol/src/index.ts";
+import { Metrics } from "../server/src/api/metrics.ts";
+import { openApiDocument } from "../server/src/api/openapi.ts";
+import { VERSION } from "../server/src/version.ts";
+import { httpApiPage } from "./http-api-page.ts";
+import { generated, table } from "./markdown.ts";
+
+export function reference(): ReadonlyMap<string, string> {
+  return new Map([
+    ["docs/reference/codes.md", codesPage()],
+    ["docs/reference/metrics.md", metricsPage()],
+    ["docs/reference/http-api.md", httpApiPage()],
+    ["docs/reference/openapi.json", `${JSON.stringify(openApiDocument(VERSION), undefined, 2)}\n`],
+  ]);
+}
+
+function codesPage(): string {
+  return generated("Codes", "protocol/src/codes.ts", [
+    "Every error, unsubscribe reason and close code, and what the receiver should do: `retry` (again, after a delay that " +
+      "grows), `refresh` (get a new token first) or `stop` (trying again changes nothing).",
+    "## Errors",
+    'They answer one command (`{"id":…,"error":{"code","message","temporary"}}`) or one call of the HTTP API. ' +
+      "Codes from 400 on are todoku's own.",
+    codeTable(Object.values(ERRORS)),
+    "## Unsubscribe reasons",
+    'The server ended one subscription: `{"push":{"channel":…,"unsubscribe":{"code","reason"}}}`. ' +
+      "From 2500 on the client subscribes again.",
+    codeTable(Object.values(UNSUBSCRIBES)),
+    "## Close codes",
+    "The connection is over. 3000–3499 and 4000–4499 mean reconnect, 3500–3999 and 4500–4999 do not; codes of the " +
+      "transport itself (below 3000) mean reconnect.",
+    codeTable(Object.values(CLOSES)),
+  ]);
+}
+
+function codeTable(codes: readonly Code[]): string {
+  return table(
+    ["code", "name", "message", "what to do"],
+    codes.map(({ code, name, message, retry }) => [String(code), `\`${name}\``, message, retry]),
+  );
+}
+
+function metricsPage(): string {
+  return generated("Metrics", "server/src/api/metrics.ts", [
+    "`GET /metrics` answers in the Prometheus text format, to callers on loopback or with an API key; with an `internal` " +
+      "listener, there and without a key. No label holds a channel, a user or a payload. Beside these there are " +
+      "`prom-client`'s metrics of the process (`process_*`, `nodejs_*`).",
+    table(
+      ["metric", "labels", "what it counts"],
+      new Metrics()
+        .describe()
+        .map(({ name, labels, help }) => [`\`${name}\``, labels.map((label) => `\`${label}\``).join(", "), help]),
+    ),
+    "Histograms (`*_seconds`) come as `_bucket`, `_sum` and `_count`.",
+    "## What to watch",
+    [
+      '- `todoku_publishes_total{outcome!~"stored|duplicate"}` rising: publishers are refused; the outcome names the [code](codes.md).',
+      "- `todoku_backbone_errors_total` rising: the broker is in trouble; `/health/ready` says which.",
+      '- `todoku_catch_ups_total{reason="slow"}`: readers that cannot keep up. They cost reads of the log, not memory.',
+      "- `todoku_gaps_total`: subscribers were told that messages are missing. `retention` means that they were away longer than messages are kept.",
+      "- `todoku_drops_total`: at-most-once channels lost messages for slow readers.",
+      "- `todoku_dead_letters_total`: handlers keep failing.",
+    ].join("\n"),
+  ]);
+}
