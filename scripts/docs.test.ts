@@ -59,6 +59,18 @@ test("every relative link leads to a file, and every anchor to a heading", () =>
   }
 });
 
+test("the SDK's page names everything that the SDK exports", async () => {
+  const page = readFileSync(path.join(root, "docs/reference/sdk.md"), "utf8");
+  const exported = [
+    ...Object.keys(await import("../client/src/index.ts")),
+    ...Object.keys(await import("../client/src/stores/file.ts")),
+  ];
+  assert.deepEqual(
+    exported.filter((name) => !page.includes(name)),
+    [],
+  );
+});
+
 test("every script and command that the docs name exists", () => {
   const { scripts } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
     scripts: Record<string, string>;

@@ -1,5 +1,8 @@
 /** The reference pages that are made from the code, by their path. */
-import { CLOSES, ERRORS, UNSUBSCRIBES, type Code } from "../protocol/src/index.ts";
+import { CLIENT_ERRORS, CLOSES, ERRORS, UNSUBSCRIBES, type Code } from "../protocol/src/index.ts";
+import { COMMANDS } from "../server/src/cli/commands.ts";
+import { configReference } from "../server/src/cli/config-reference.ts";
+import { commandReference } from "../server/src/cli/help.ts";
 import { Metrics } from "../server/src/api/metrics.ts";
 import { openApiDocument } from "../server/src/api/openapi.ts";
 import { VERSION } from "../server/src/version.ts";
@@ -9,6 +12,8 @@ import { generated, table } from "./markdown.ts";
 export function reference(): ReadonlyMap<string, string> {
   return new Map([
     ["docs/reference/codes.md", codesPage()],
+    ["docs/reference/cli.md", cliPage()],
+    ["docs/reference/config.md", configPage()],
     ["docs/reference/metrics.md", metricsPage()],
     ["docs/reference/http-api.md", httpApiPage()],
     ["docs/reference/openapi.json", `${JSON.stringify(openApiDocument(VERSION), undefined, 2)}\n`],
@@ -31,7 +36,22 @@ function codesPage(): string {
     "The connection is over. 3000–3499 and 4000–4499 mean reconnect, 3500–3999 and 4500–4999 do not; codes of the " +
       "transport itself (below 3000) mean reconnect.",
     codeTable(Object.values(CLOSES)),
+    "## The client's own errors",
+    "They never cross the wire: the SDK rejects with them.",
+    codeTable(Object.values(CLIENT_ERRORS)),
   ]);
+}
+
+function cliPage(): string {
+  return generated("Command line", "server/src/cli/commands.ts", [
+    "In a clone of the project `npm run todoku -- COMMAND` runs what `todoku COMMAND` runs where it is installed. On a " +
+      "terminal the output is for people; elsewhere, or with `--json`, it is lines of JSON.",
+    commandReference(COMMANDS).trimEnd(),
+  ]);
+}
+
+function configPage(): string {
+  return generated("Configuration", "server/src/config.ts", [configReference().trimEnd()]);
 }
 
 function codeTable(codes: readonly Code[]): string {
