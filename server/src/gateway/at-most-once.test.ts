@@ -17,6 +17,14 @@ test("P8 where nothing is remembered no publish is repeated: its first try may h
   assert.deepEqual(await reader.data(2), [1, 2]);
 });
 
+test("F1, R1 another program's JSON may have newlines: in a frame they would end it", async (t) => {
+  const gateway = await openGateway(t);
+  const reader = await gateway.connect();
+  await reader.subscribe("live:a");
+  await gateway.backbone.bus?.publish("live:a", { kind: "foreign", data: '{\n  "text": "two\\nlines"\n}' });
+  assert.deepEqual(await reader.data(1), [{ text: "two\nlines" }]);
+});
+
 test("R7 a frame that the bus repeats is delivered once, also where no offset would show it", async (t) => {
   const clock = new ManualClock();
   const backbone = withLossyBus(new MemoryBackbone({}, clock), () => "twice");

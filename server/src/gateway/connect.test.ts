@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CLOSES, ERRORS, TodokuError } from "@todoku/protocol";
 import { signToken } from "../auth/token.ts";
+import type { Bus } from "../backbones/contract.ts";
+import { withFaults } from "../backbones/faulty.ts";
 import { MemoryBackbone } from "../backbones/memory.ts";
 import { ManualClock } from "../manual-clock.ts";
 import { openGateway, SECRET } from "../test-gateway.ts";
@@ -93,14 +95,32 @@ test("C10 a connect that fails for the moment ends the connection so that the cl
   assert.equal((await gateway.gateway.operations.info())[0]?.num_clients, 0);
 });
 
-test("C10, C15 a server-side subscription that can never be made fails the connect for good", async (t) => {
-  const gateway = await openGateway(t, { jwt: true });
+test("C10, C15 a server-side subscription that can never be made fails the connect for good, and the others are given back", async (t) => {
+  let listeners = 0;
+  const clock = new ManualClock();
+  const memory = new MemoryBackbone({}, clock);
+  await memory.open();
+  const { bus } = memory;
+  const counted: Bus = {
+    publish: (...args) => bus.publish(...args),
+    subscribe: async (...args) => {
+      const stop = await bus.subscribe(...args);
+      listeners++;
+      return () => {
+        listeners--;
+        return stop();
+      };
+    },
+  };
+  const backbone = { ...withFaults(memory, (_call, go) => go()), bus: counted };
+  const gateway = await openGateway(t, { jwt: true, clock, backbone });
   const client = gateway.client();
   const token = await gateway.token({ user: "ann", channels: ["a", "nowhere:a"] });
   assert.equal((await client.refused("connect", { token })).code, 102);
   assert.equal((await client.closed)?.code, 3503);
+  assert.equal(listeners, 1);
   await gateway.clock.advance(5000);
-  assert.deepEqual(await gateway.gateway.operations.channels(), {});
+  assert.equal(listeners, 0);
 });
 
 test("C13, C14 a refresh moves the expiry to that of the new token", async (t) => {

@@ -113,7 +113,7 @@ async function prepareServerSide(
   recover: Readonly<Record<string, RecoverRequest>>,
 ): Promise<readonly Prepared[]> {
   const outcomes = await Promise.allSettled(
-    [...subs].map(([channel, { info, data, recover: from }]) => {
+    [...subs].map(async ([channel, { info, data, recover: from }]) => {
       const namespace = namespaceFor(session, channel);
       const request = { channel, ...(Object.hasOwn(recover, channel) ? recover[channel] : from) };
       return prepare(session, namespace, request, {

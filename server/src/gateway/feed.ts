@@ -9,14 +9,14 @@ import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { GatewayObserver } from "./observer.ts";
 import { RecentIds } from "./recent-ids.ts";
-import { SharedPublication } from "./shared-publication.ts";
+import { SharedPublication, signalBytes } from "./shared-publication.ts";
 
 /** What a feed delivers to. */
 export interface Receiver {
   /** A publication, in order. Returns whether it was handed to the connection. */
   offer(publication: SharedPublication): boolean;
-  /** JSON text of a join or leave. */
-  signal(signal: string): void;
+  /** The push frame of a join or leave; the bytes are shared. */
+  signal(frame: Uint8Array): void;
   /** The feed went on past something it could not deliver: read the log from where you stand. */
   skipped(): void;
 }
@@ -112,7 +112,8 @@ export class Feed {
     if (this.#early) {
       this.#early.push(frame);
     } else if (frame.kind === "signal") {
-      for (const receiver of this.receivers) receiver.signal(frame.signal);
+      const bytes = signalBytes(this.channel, frame.signal);
+      for (const receiver of this.receivers) receiver.signal(bytes);
     } else if (frame.kind === "interrupted") {
       if (this.namespace.log) this.#repair();
     } else if (frame.kind === "malformed") {
@@ -133,7 +134,9 @@ export class Feed {
       this.#observer.malformed(this.namespace);
       return;
     }
-    const message = { id: this.#clock.uuid(), time: this.#clock.now(), data };
+    // In a frame a newline ends an object. In JSON text it stands between values only.
+    const oneLine = data.replaceAll("\n", " ");
+    const message = { id: this.#clock.uuid(), time: this.#clock.now(), data: oneLine };
     this.#deliver(new SharedPublication(this.channel, message));
   }
 

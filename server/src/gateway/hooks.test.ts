@@ -70,5 +70,6 @@ test("X5 the application disconnects a user, or one connection, with its own cod
   assert.equal(await operations.disconnect({ user }), 1);
   assert.deepEqual(await desk.closed, { code: 3503, reason: "do not reconnect" });
   assert.equal(await operations.disconnect({ user }), 0);
+  await assert.rejects(operations.disconnect({ user: "bob" }, { code: 42, reason: "" }), RangeError);
   assert.equal(bob.socket.closing, undefined);
 });

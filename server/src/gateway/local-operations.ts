@@ -74,16 +74,12 @@ export class LocalOperations implements Operations {
   }
 
   async disconnect(target: Target, reason?: { code: number; reason: string }): Promise<number> {
-    const sessions = this.#of(target);
-    const { code, message } = CLOSES.doNotReconnect;
-    for (const session of sessions) {
-      session.end({
-        name: "disconnect",
-        retry: "stop",
-        code: reason?.code ?? code,
-        message: reason?.reason ?? message,
-      });
+    const { code = CLOSES.doNotReconnect.code, reason: message = CLOSES.doNotReconnect.message } = reason ?? {};
+    if (!Number.isInteger(code) || code < 3000 || code > 4999) {
+      throw new RangeError(`a close code is an integer from 3000 to 4999, not ${code}`);
     }
+    const sessions = this.#of(target);
+    for (const session of sessions) session.end({ name: "disconnect", retry: "stop", code, message });
     return sessions.length;
   }
 

@@ -39,6 +39,7 @@ export interface Operations {
   ): Promise<number>;
   /** Ends subscriptions; with `channel` empty, all of them. */
   unsubscribe(target: Target, channel: string, reason?: { code: number; reason: string }): Promise<number>;
+  /** @throws RangeError for a code that is not from 3000 to 4999. */
   disconnect(target: Target, reason?: { code: number; reason: string }): Promise<number>;
   /** Moves the connections' expiry (seconds since 1970), or ends them with `expired`. */
   refresh(target: Target, options: { expired?: boolean; expireAt?: number }): Promise<number>;

@@ -356,11 +356,6 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
     this.push({ channel, gap });
   }
 
-  pushSignal(channel: string, signal: string): void {
-    // The signal is the JSON text of `{"join":{…}}` or `{"leave":{…}}`: spliced in, not parsed.
-    this.outbox.push(encoder.encode(`{"push":{"channel":${JSON.stringify(channel)},${signal.slice(1)}}`));
-  }
-
   /** Ends a subscription that the client gave up. */
   drop(subscription: Subscription): void {
     endSubscription(this, subscription);

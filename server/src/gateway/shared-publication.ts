@@ -49,6 +49,11 @@ export class SharedPublication {
   }
 }
 
+/** The push frame of a signal, which is the JSON text of `{"join":{…}}` or `{"leave":{…}}`: spliced in, not parsed. */
+export function signalBytes(channel: string, signal: string): Uint8Array {
+  return encoder.encode(`{"push":{"channel":${JSON.stringify(channel)},${signal.slice(1)}}`);
+}
+
 /** The fields around a message's `data`; `prev` and `redelivered` show in the extended encoding only. */
 export function publicationFields(
   { id, time, info, tags }: Message,

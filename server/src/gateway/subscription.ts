@@ -20,7 +20,6 @@ export interface SubscriptionHost {
   readonly clock: Clock;
   readonly observer: GatewayObserver;
   pushGap(channel: string, gap: Gap): void;
-  pushSignal(channel: string, signal: string): void;
   /** A gap that the client cannot be told in the base protocol: it must subscribe again. */
   insufficient(subscription: Subscription): void;
   /** A message failed too often and the namespace keeps no dead letters. */
@@ -131,8 +130,8 @@ export class Subscription implements Receiver {
     return true;
   }
 
-  signal(signal: string): void {
-    if (this.options.joinLeave && this.#host.outbox.hasRoom()) this.#host.pushSignal(this.channel, signal);
+  signal(frame: Uint8Array): void {
+    if (this.options.joinLeave && this.#host.outbox.hasRoom()) this.#host.outbox.push(frame);
   }
 
   skipped(): void {

@@ -1,5 +1,6 @@
 /** What happens before a gateway sees a connection, and around it: real sockets on a real HTTP server. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -130,6 +131,59 @@ test("a frame that breaks the WebSocket protocol ends its own connection only", 
   fine.send('{"id":1,"connect":{}}');
   await nextMessage(fine);
 });
+
+test("a client that does not answer the closing handshake is cut", { timeout: 15_000 }, async (t) => {
+  const { todoku, server, dial } = await listen(t);
+  const client = await dial();
+  client.pause();
+  const ended = once(server, "close");
+  server.close();
+  await todoku.close();
+  await ended;
+});
+
+for (const compression of [false, true]) {
+  const how = compression ? "with compression" : "without compression";
+  test(
+    `a small bound is kept, and delivery goes on when the client reads again, ${how}`,
+    { timeout: 30_000 },
+    async (t) => {
+      const log = { backbone: "memory", subscribe: "any", retention: {} } as const;
+      const { todoku, dial } = await listen(t, {
+        client: { queue_bytes: "8KiB", compression, ping: "1h" },
+        backbones: { memory: { type: "memory" } },
+        namespaces: { "": log },
+      });
+      const client = await dial();
+      client.send('{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"a"}}');
+      let text = await nextMessage(client);
+      while (!text.includes('"id":2')) text += await nextMessage(client);
+      client.pause();
+      const namespace = todoku.platform.namespaces.of("a");
+      assert.ok(namespace);
+      const count = 3000;
+      // Not to be compressed to nothing.
+      const noise = randomBytes(1500).toString("base64");
+      for (let n = 1; n <= count; n++) {
+        await todoku.platform.publisher.publish(namespace, "a", JSON.stringify([n, noise.slice(n % 500)]));
+      }
+      const received: number[] = [];
+      const all = Promise.withResolvers<void>();
+      client.on("message", (data: Buffer) => {
+        for (const line of data.toString().split("\n")) {
+          received.push((JSON.parse(line) as { push: { pub: { data: [number] } } }).push.pub.data[0]);
+        }
+        if (received.length >= count) all.resolve();
+      });
+      client.resume();
+      await all.promise;
+      assert.deepEqual(
+        received,
+        Array.from({ length: count }, (_, i) => i + 1),
+      );
+    },
+  );
+}
 
 interface Refusal {
   readonly status: number | undefined;
