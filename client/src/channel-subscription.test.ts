@@ -289,6 +289,18 @@ test("K6 a subscription token is fetched, renewed before its end, and fetched ag
   assert.equal(fetched, before + 1);
 });
 
+test("K6 a subscription token that has expired as soon as it is fetched is not fetched in a hot loop", async () => {
+  await using gateway = await GatewayInProcess.open({ tokensOnly: true });
+  let fetched = 0;
+  const client = gateway.client({
+    token: () => gateway.token("ann"),
+    channelToken: (channel) => gateway.token("ann", fetched++ > 6 ? 60 : -1, channel),
+  });
+  const begun = gateway.clock.now();
+  await gateway.passing(client.subscribe("closed:1", () => {}).ready);
+  assert.ok(gateway.clock.now() - begun > 1000);
+});
+
 test("K6 a token function that fails is asked again, and tells so", async () => {
   await using gateway = await GatewayInProcess.open({ tokensOnly: true });
   let failures = 2;
