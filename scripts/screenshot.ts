@@ -26,7 +26,7 @@ mkdirSync(folder, { recursive: true });
 await using server = await ServerProcess.start("dev");
 await using visitors = await Visitors.launch();
 
-await picture("page", { viewport: { width: 1440, height: 1000 } });
+await picture("page", { viewport: { width: 1440, height: 1090 } });
 
 if (folder !== IMAGES) {
   await picture("page-dark", { viewport: { width: 1440, height: 1000 }, colorScheme: "dark" }, true);
