@@ -137,6 +137,21 @@ test("P7 of publishes with one key that come at once one is stored", async (t) =
   assert.deepEqual([...new Set(answers.map(({ offset }) => offset))], [1]);
 });
 
+test("P8 a key that was first sent a whole window ago is refused, whether it is known or not", async (t) => {
+  const gateway = await openGateway(t, { namespaces: { short: { publish: "any", retention: {}, dedupe: "1m" } } });
+  const client = await gateway.connect();
+  const publish = { channel: "short:1", data: 1, key: "k" };
+  assert.equal((await client.ask("publish", { ...publish, key_age: 59_999 })).offset, 1);
+  for (const key of ["k", "another"]) {
+    assert.deepEqual(await client.refused("publish", { ...publish, key, key_age: 60_000 }), {
+      code: 401,
+      message: "retry is older than the deduplication window: the window is 60000 ms, the key is 60000 ms old",
+    });
+  }
+  const { offset } = await client.ask("publish", { channel: "short:1", data: 2, key_age: 60_000 });
+  assert.equal(offset, 2, "without a key there is no age");
+});
+
 test("P9 an error says what became of the message, and nothing of why", async (t) => {
   const failures = ["unavailable", "unknown", "full", "invalid"] as const;
   const { backbone, clock } = await memoryWhose((append) => async (channel, message, options) => {
