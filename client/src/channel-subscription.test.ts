@@ -245,6 +245,22 @@ test("K14 a gap that nobody listens to warns on the console, once", async (conte
   assert.match(String(warn.mock.calls[0]?.arguments[0]), /gap on short:1/);
 });
 
+test("a subscription that the server made by itself gives way to the application's own; without one it is told, once", async () => {
+  await using gateway = await GatewayInProcess.open({
+    hooks: { onConnect: () => ({ user: "ann", channels: ["chat:1", "chat:2"] }) },
+  });
+  const client = gateway.client();
+  const told: string[] = [];
+  client.on("error", ({ message }) => told.push(message));
+  const handled: Json[] = [];
+  await gateway.passing(client.subscribe("chat:1", ({ data }) => handled.push(data)).ready);
+  await gateway.publish("chat:1", 1, 2);
+  await gateway.publish("chat:2", 3, 4);
+  await gateway.until(() => handled.length === 2 && told.length === 1);
+  assert.deepEqual(handled, [1, 2]);
+  assert.match(told[0] ?? "", /subscribed this client to chat:2; subscribe to it as well/);
+});
+
 test("whoever joins and leaves is told, where it was asked for", async () => {
   await using gateway = await GatewayInProcess.open();
   const watcher = gateway.client().subscribe("chat:1", () => {}, { joinLeave: true });

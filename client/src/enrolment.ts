@@ -1,6 +1,7 @@
 /** One subscription as the server knows it: asked for on each connection until it is in force, with a token that is kept fresh. */
 import {
   CLIENT_ERRORS,
+  ERRORS,
   type Position,
   type SubscribeRequest,
   type SubscribeResult,
@@ -206,13 +207,16 @@ export class Enrolment {
 
   #refused(error: TodokuError): void {
     const renewable = error.retry === "refresh" && this.#token.renew();
-    if (error.retry !== "retry" && !renewable) return this.#events.refused(error);
+    // The server subscribed this client by itself: with an unsubscribe before it, the application's own takes its place.
+    const isTaken = error.code === ERRORS.alreadySubscribed.code;
+    if (error.retry !== "retry" && !renewable && !isTaken) return this.#events.refused(error);
     const tries = this.#tries++;
     const ms = this.#host.backoff.jittered(tries);
-    if (!renewable) return this.again(ms);
+    // The first time that is everyday life; a token that has expired as soon as it is fetched is not.
+    const soon = tries === 0 ? 0 : ms;
+    if (!renewable) return this.again(isTaken ? soon : ms);
     this.lost();
-    // An expired token is everyday life; one that is expired as soon as it is fetched is not.
-    this.#cancelAgain = this.#host.clock.after(tries === 0 ? 0 : ms, () => void this.begin());
+    this.#cancelAgain = this.#host.clock.after(soon, () => void this.begin());
   }
 
   async #sendToken(token: string): Promise<{ ttl?: number }> {

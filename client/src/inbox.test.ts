@@ -1,39 +1,128 @@
+/** The three positions of a subscription, in the cases that are rare on a real server: epochs that change and cursors that lag. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Inbox } from "./inbox.ts";
+import type { Gap, Position } from "@todoku/protocol";
+import { Inbox, MOST_WAITING } from "./inbox.ts";
 
-const before = { epoch: "before", offset: 5 };
+const at = (offset: number, epoch = "a"): Position => ({ epoch, offset });
+const pub = (offset: number, prev = offset - 1) => ({ data: offset, offset, prev });
 
-function handled(inbox: Inbox<unknown>): void {
-  for (let item = inbox.take(); item; item = inbox.take()) inbox.done(item);
+/** Takes everything that is queued, and handles it. */
+function drain(inbox: Inbox<unknown>): (number | undefined | Omit<Gap, "epoch">)[] {
+  const seen = [];
+  for (let item = inbox.take(); item; item = inbox.take()) {
+    inbox.done(item);
+    const { channel: _channel, epoch: _epoch, ...gap } = item.gap ?? { from: 0, to: 0, reason: "dropped" as const };
+    seen.push(item.gap ? gap : item.message?.offset);
+  }
+  return seen;
 }
 
-test("R13 a new epoch that goes on with the older history is no gap, and repeats nothing", () => {
-  const inbox = new Inbox("a");
-  inbox.begin(before, false);
-  inbox.receive({ data: 6, offset: 6, prev: 5 }, 1);
-  inbox.receive({ data: 7, offset: 7, prev: 6 }, 1);
-  inbox.begin({ epoch: "after", offset: 7 }, false, [{ epoch: "before", offset: 9 }]);
-  assert.equal(inbox.receive({ data: 8, offset: 8, prev: 7 }, 1), "taken");
-  assert.deepEqual(
-    [inbox.take(), inbox.take(), inbox.take(), inbox.take()].map((item) => item?.position ?? item?.gap),
-    [{ epoch: "after", offset: 6 }, { epoch: "after", offset: 7 }, { epoch: "after", offset: 8 }, undefined],
-  );
+test("K7 the position is where the subscribe begins, until something was handled", () => {
+  const inbox = new Inbox("chat:1");
+  assert.equal(inbox.handled, undefined);
+  inbox.begin(at(7), false);
+  assert.deepEqual(inbox.handled, at(7));
+  assert.equal(inbox.receive(pub(8), 1), "taken");
+  assert.deepEqual([inbox.handled, inbox.queued], [at(7), at(8)]);
+  drain(inbox);
+  assert.deepEqual(inbox.handled, at(8));
 });
 
-test("R13 what a durable cursor sends again after a failover is known, up to where the histories part", () => {
-  const inbox = new Inbox("a");
-  inbox.begin(before, true);
-  for (const offset of [6, 7, 8]) inbox.receive({ data: offset, offset, prev: offset - 1 }, 1);
-  handled(inbox);
-  inbox.begin({ epoch: "after", offset: 5 }, true, [{ epoch: "before", offset: 8 }]);
-  const outcomes = [6, 7, 8, 9].map((offset) => inbox.receive({ data: offset, offset, prev: offset - 1 }, 1));
-  assert.deepEqual(outcomes, ["known", "known", "known", "taken"]);
+test("K8 a cursor behind the stored position: what comes again is known, and acknowledged as far as it came", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.restore(at(5));
+  inbox.begin(at(2), true);
+  assert.deepEqual(inbox.acknowledgeable, at(2));
+  assert.equal(inbox.receive(pub(3), 1), "known");
+  assert.deepEqual(inbox.acknowledgeable, at(3));
+  for (const offset of [4, 5]) assert.equal(inbox.receive(pub(offset), 1), "known");
+  assert.equal(inbox.receive(pub(6), 1), "taken");
+  assert.deepEqual(inbox.acknowledgeable, at(5));
+  assert.deepEqual(drain(inbox), [6]);
 });
 
-test("R11 a new epoch that shares nothing is a gap", () => {
-  const inbox = new Inbox("a");
-  inbox.begin(before, false);
-  inbox.begin({ epoch: "after", offset: 0 }, false);
-  assert.equal(inbox.take()?.gap?.reason, "epoch");
+test("K8 a cursor ahead of what this client handled: another one handled it meanwhile, which is no gap", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.begin(at(2), true);
+  inbox.begin(at(9), true);
+  assert.deepEqual(inbox.handled, at(9));
+  assert.equal(inbox.receive(pub(10), 1), "taken");
+  assert.deepEqual(drain(inbox), [10]);
+});
+
+test("K14 a gap over what was handled already is not told, and one that reaches further only for the rest", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.restore(at(5));
+  inbox.begin(at(1), true);
+  inbox.receiveGap({ from: 2, to: 4, reason: "retention", epoch: "a" });
+  assert.deepEqual(drain(inbox), []);
+  inbox.receiveGap({ from: 2, to: 8, reason: "retention", epoch: "a" });
+  assert.deepEqual(drain(inbox), [{ from: 6, to: 8, reason: "retention" }]);
+  assert.deepEqual(inbox.handled, at(8));
+  assert.equal(inbox.receive(pub(9, 8), 1), "taken");
+});
+
+test("K14 a log that lost what was handled leads the position back, also within its epoch", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.begin(at(9), false);
+  inbox.receiveGap({ from: 5, to: 4, reason: "epoch", epoch: "a" });
+  assert.deepEqual(drain(inbox), [{ from: 5, to: 4, reason: "epoch" }]);
+  assert.deepEqual(inbox.handled, at(4));
+  assert.equal(inbox.receive(pub(5), 1), "taken");
+});
+
+test("K8, K14 a cursor of an older epoch does not bring back what was handled in the new one", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.restore(at(3, "b"));
+  inbox.begin(at(40, "a"), true);
+  inbox.receiveGap({ from: 1, to: 0, reason: "epoch", epoch: "b" });
+  assert.equal(inbox.receive(pub(1), 1), "known");
+  assert.equal(inbox.receive(pub(2), 1), "known");
+  assert.equal(inbox.receive(pub(3), 1), "known");
+  assert.equal(inbox.receive(pub(4), 1), "taken");
+  assert.deepEqual(drain(inbox), [{ from: 1, to: 0, reason: "epoch" }, 4]);
+  assert.deepEqual(inbox.handled, at(4, "b"));
+});
+
+test("K14 a server that begins elsewhere than asked makes a gap", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.restore(at(5));
+  inbox.begin(at(8), false);
+  assert.deepEqual(drain(inbox), [{ from: 6, to: 8, reason: "retention" }]);
+  inbox.begin(at(2, "b"), false);
+  assert.deepEqual(drain(inbox), [{ from: 9, to: 2, reason: "epoch" }]);
+  assert.deepEqual(inbox.handled, at(2, "b"));
+});
+
+test("K11 after a failure only the failed message is taken next, whatever was under way behind it", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.begin(at(0), true);
+  for (const offset of [1, 2, 3]) inbox.receive(pub(offset), 1);
+  const first = inbox.take();
+  assert.ok(first);
+  inbox.done(first);
+  inbox.take();
+  inbox.rewind();
+  assert.ok(inbox.empty);
+  assert.equal(inbox.receive(pub(4), 1), "known");
+  assert.equal(inbox.receive(pub(2), 1), "taken");
+  assert.equal(inbox.receive(pub(3), 1), "taken");
+  assert.equal(inbox.receive(pub(5), 1), "hole");
+  assert.deepEqual(drain(inbox), [2, 3]);
+});
+
+test("the queue is full by number or by size, and low enough again at a quarter", () => {
+  const many = new Inbox("chat:1");
+  many.begin(at(0), false);
+  for (let offset = 1; offset <= MOST_WAITING; offset++) many.receive(pub(offset), 1);
+  assert.equal(many.full, false);
+  many.receive(pub(MOST_WAITING + 1), 1);
+  assert.equal(many.full, true);
+  const large = new Inbox("chat:1");
+  large.begin(at(0), false);
+  for (let offset = 1; offset <= 5; offset++) large.receive(pub(offset), 1_000_000);
+  assert.deepEqual([large.full, large.drained], [true, false]);
+  while (!large.drained) large.take();
+  assert.equal(large.queued?.offset, 5);
 });

@@ -73,6 +73,8 @@ export class Todoku<Channels extends object = AnyChannel> {
   readonly #publishing: Publishing;
   readonly #subscriptions = new Map<string, ChannelSubscription<unknown>>();
   readonly #host: SubscriptionHost & PublishingHost;
+  /** Channels of which the application was told that it does not receive them. */
+  readonly #toldOf = new Set<string>();
   #closing: Promise<void> | undefined;
 
   /**
@@ -278,8 +280,20 @@ export class Todoku<Channels extends object = AnyChannel> {
   }
 
   #push(push: Push, size: number): void {
-    if (push.message) this.#events.emit("message", push.message.data);
-    else if (push.channel !== undefined) this.#subscriptions.get(push.channel)?.push(push, size);
+    const { channel, message, pub } = push;
+    if (message) this.#events.emit("message", message.data);
+    if (channel === undefined) return;
+    const subscription = this.#subscriptions.get(channel);
+    if (subscription) subscription.push(push, size);
+    else if (pub) this.#unasked(channel);
+  }
+
+  /** The server made a subscription of its own, and the application has none to the channel. */
+  #unasked(channel: string): void {
+    if (this.#toldOf.has(channel)) return;
+    this.#toldOf.add(channel);
+    const advice = "subscribe to it as well to receive its messages";
+    this.#tell(new TodokuError(ERRORS.notAvailable, `the server subscribed this client to ${channel}; ${advice}`));
   }
 
   /** The session is over: so is everything on it. */
