@@ -1,5 +1,5 @@
 /** Backbones, namespaces and the way in for messages, put together: what a gateway and a bare publisher both need. */
-import type { Backbone } from "./backbones/contract.ts";
+import type { Backbone, Bus } from "./backbones/contract.ts";
 import { createBackbone } from "./backbones/registry.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
@@ -42,6 +42,11 @@ export class Platform {
       throw error;
     }
     return new Platform(used, namespaces, new Publisher(clock, observer));
+  }
+
+  /** A bus on which gateways of several processes meet: that of the first backbone that is shared. */
+  get sharedBus(): Bus | undefined {
+    return [...this.backbones.values()].find(({ capabilities, bus }) => capabilities.shared && bus)?.bus;
   }
 
   async close(): Promise<void> {

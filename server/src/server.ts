@@ -84,6 +84,7 @@ export class Todoku {
       hooks,
       namespaces: platform.namespaces,
       publisher: platform.publisher,
+      ...(platform.sharedBus && { fleetBus: platform.sharedBus }),
       ...(jwt && { authenticator: jwtAuthenticator(jwt, clock) }),
     });
     this.operations = this.gateway.operations;
@@ -100,7 +101,9 @@ export class Todoku {
     const observer = logging(metrics, logger);
     const platform = await Platform.open(config, clock, observer);
     try {
-      return new Todoku(config, platform, metrics, observer, { ...options, clock, logger });
+      const todoku = new Todoku(config, platform, metrics, observer, { ...options, clock, logger });
+      await todoku.gateway.join();
+      return todoku;
     } catch (error) {
       await platform.close();
       throw error;

@@ -55,6 +55,8 @@ export interface TestGatewayOptions {
   readonly clock?: ManualClock;
   /** What namespaces call `default`; already open. Default: a new `memory`. */
   readonly backbone?: Backbone;
+  /** It knows the other gateways on the backbone's bus. */
+  readonly fleet?: boolean;
 }
 
 /** Starts a gateway; at the end of the test it is stopped, and must leave no timer. */
@@ -78,7 +80,7 @@ export class TestGateway {
 
   private constructor(
     config: Config,
-    { hooks = {}, jwt = false, observer = {} }: TestGatewayOptions,
+    { hooks = {}, jwt = false, observer = {}, fleet = false }: TestGatewayOptions,
     clock: ManualClock,
     backbone: Backbone,
   ) {
@@ -103,6 +105,7 @@ export class TestGateway {
       hooks,
       namespaces: this.namespaces,
       publisher: this.publisher,
+      ...(fleet && backbone.bus && { fleetBus: backbone.bus }),
       ...(jwt && { authenticator: jwtAuthenticator({ hmac: SECRET }, clock) }),
     });
     this.gateway.start();
@@ -125,7 +128,9 @@ export class TestGateway {
       backbones: { default: { type: "memory" } },
       namespaces: Object.fromEntries(namespaces),
     });
-    return new TestGateway(config, options, clock, backbone);
+    const gateway = new TestGateway(config, options, clock, backbone);
+    await gateway.gateway.join();
+    return gateway;
   }
 
   /** A connection that has sent nothing yet. */

@@ -13,7 +13,6 @@ import type { Namespace } from "../namespaces/namespace.ts";
 import { allow, namespaceFor } from "./access.ts";
 import { connect, refresh } from "./connect.ts";
 import { readHistory } from "./history.ts";
-import { presenceOf, presenceStatsOf } from "./presence.ts";
 import type { Session } from "./session.ts";
 import { authorise, expireAt, prepare } from "./subscribe.ts";
 import { subscribeReply } from "./replies.ts";
@@ -58,12 +57,12 @@ const HANDLERS: Handlers = {
 
   presence: async ({ session, answer }, { channel }) => {
     allow(session, channel, "presence");
-    answer({ presence: { presence: presenceOf(session.context.hub, channel) } });
+    answer({ presence: { presence: await session.context.operations.presence(channel) } });
   },
 
   presence_stats: async ({ session, answer }, { channel }) => {
     allow(session, channel, "presence");
-    answer({ presence_stats: presenceStatsOf(session.context.hub, channel) });
+    answer({ presence_stats: await session.context.operations.presenceStats(channel) });
   },
 
   rpc: async ({ session, answer }, { method = "", data }) => {

@@ -11,6 +11,7 @@ import type { Flusher } from "./outbox.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { Hub } from "./hub.ts";
 import type { GatewayObserver } from "./observer.ts";
+import type { Operations } from "./operations.ts";
 import type { Sessions } from "./sessions.ts";
 
 /** Token buckets; the key is a connection, a user or an address. */
@@ -34,6 +35,8 @@ export interface GatewayContext {
   readonly namespaces: Namespaces;
   readonly publisher: Publisher;
   readonly hub: Hub;
+  /** On the connections of all gateways that share a bus with this one. */
+  readonly operations: Operations;
   readonly durables: DurableSubscriptions;
   readonly sessions: Sessions;
   readonly heartbeat: Heartbeat;

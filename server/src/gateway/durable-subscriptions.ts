@@ -9,9 +9,21 @@ export interface Holder {
   takenOver(): void;
 }
 
+interface Held {
+  readonly holder: Holder;
+  /** Of its claim; absent until that is made. */
+  fence: number | undefined;
+}
+
 export class DurableSubscriptions {
   readonly #writers = new Map<Cursors, CursorWriter>();
-  readonly #holders = new Map<string, Holder>();
+  readonly #holders = new Map<string, Held>();
+  readonly #onClaimed: (key: CursorKey, fence: number) => void;
+
+  /** `onClaimed` is told of every claim made here, so that the other gateways can hear of it. */
+  constructor(onClaimed: (key: CursorKey, fence: number) => void = () => {}) {
+    this.#onClaimed = onClaimed;
+  }
 
   /**
    * Takes the durable subscription from whoever holds it, here or on another gateway. Rejects with the backbone's error.
@@ -25,20 +37,32 @@ export class DurableSubscriptions {
   ): Promise<{ claimed: ClaimedCursor; cursor: DurableCursor }> {
     const name = cursorName(key);
     const older = this.#holders.get(name);
-    this.#holders.set(name, holder);
-    older?.takenOver();
+    const held: Held = { holder, fence: undefined };
+    this.#holders.set(name, held);
+    older?.holder.takenOver();
     // What the older holder acknowledged counts: let it be stored before the claim fences it off.
     const writer = this.#writer(cursors);
     await writer.flushed();
-    if (this.#holders.get(name) !== holder) throw new TodokuError(ERRORS.takenOver);
+    if (this.#holders.get(name) !== held) throw new TodokuError(ERRORS.takenOver);
     const claimed = await writer.claim(key);
+    held.fence = claimed.fence;
+    this.#onClaimed(key, claimed.fence);
     return { claimed, cursor: new DurableCursor(writer, key, claimed.fence, () => holder.takenOver()) };
+  }
+
+  /** Another gateway has claimed it. A holder that cannot write any more is told now, and not at its next acknowledgement. */
+  claimedElsewhere(key: CursorKey, fence: number): void {
+    const name = cursorName(key);
+    const held = this.#holders.get(name);
+    if (held?.fence === undefined || held.fence >= fence) return;
+    this.#holders.delete(name);
+    held.holder.takenOver();
   }
 
   /** The holder has let go. */
   release(key: CursorKey, holder: Holder): void {
     const name = cursorName(key);
-    if (this.#holders.get(name) === holder) this.#holders.delete(name);
+    if (this.#holders.get(name)?.holder === holder) this.#holders.delete(name);
   }
 
   async forget(cursors: Cursors, key: CursorKey): Promise<void> {

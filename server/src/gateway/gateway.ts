@@ -1,6 +1,7 @@
 /** The gateway: takes connections in, and sends them elsewhere when it must go. It holds no truth. */
 import { CLOSES } from "@todoku/protocol";
 import type { Authenticator } from "../auth/authenticator.ts";
+import type { Bus } from "../backbones/contract.ts";
 import { RateLimiter } from "../auth/rate.ts";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
@@ -8,6 +9,7 @@ import type { Hooks } from "../hooks.ts";
 import type { Namespaces } from "../namespaces/namespace.ts";
 import type { Publisher } from "../namespaces/publisher.ts";
 import type { GatewayContext } from "./context.ts";
+import { FleetOperations } from "./fleet/fleet-operations.ts";
 import { DurableSubscriptions } from "./durable-subscriptions.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { Hub } from "./hub.ts";
@@ -35,21 +37,29 @@ export interface GatewayOptions {
   readonly authenticator?: Authenticator;
   readonly namespaces: Namespaces;
   readonly publisher: Publisher;
+  /** A bus that all gateways share; absent: this one is alone. */
+  readonly fleetBus?: Bus;
 }
 
 export class Gateway {
   readonly operations: Operations;
   readonly #context: GatewayContext;
+  readonly #fleet: FleetOperations | undefined;
   /** Every connection, also those that have not sent `connect` yet. */
   readonly #open = new Set<Session>();
 
-  constructor({ name, ...options }: GatewayOptions) {
+  constructor({ name, fleetBus, ...options }: GatewayOptions) {
     const { clock, observer, limits } = options;
     const { rate } = limits;
+    const uid = clock.uuid();
+    const operations = (): Operations => this.operations;
     this.#context = {
       ...options,
+      get operations() {
+        return operations();
+      },
       hub: new Hub(clock, observer, limits.beacon),
-      durables: new DurableSubscriptions(),
+      durables: new DurableSubscriptions((key, fence) => this.#fleet?.claimed(key, fence)),
       sessions: new Sessions(),
       heartbeat: new Heartbeat(clock, limits.ping, limits.pong),
       flusher: new Flusher(clock),
@@ -60,7 +70,17 @@ export class Gateway {
         user: new RateLimiter(clock, rate.user),
       },
     };
-    this.operations = new LocalOperations(this.#context, name);
+    const local = new LocalOperations(this.#context, name, uid);
+    this.#fleet =
+      fleetBus &&
+      new FleetOperations(local, {
+        uid,
+        clock,
+        bus: fleetBus,
+        onClaimed: (key, fence) => this.#context.durables.claimedElsewhere(key, fence),
+        failed: (error) => observer.backboneFailed(undefined, "fleet", error),
+      });
+    this.operations = this.#fleet ?? local;
   }
 
   /** Connections that are open now, authenticated or not. */
@@ -82,6 +102,11 @@ export class Gateway {
   start(): void {
     this.#context.hub.start();
     this.#context.heartbeat.start();
+  }
+
+  /** Makes itself known to the other gateways. Rejects with the backbone's error. */
+  async join(): Promise<void> {
+    await this.#fleet?.start();
   }
 
   /**
@@ -117,6 +142,7 @@ export class Gateway {
     for (const session of this.#open) session.end(CLOSES.shutdown);
     this.#context.heartbeat.stop();
     await this.#context.durables.flushed();
+    await this.#fleet?.stop();
     await this.#context.hub.stop();
   }
 

@@ -23,10 +23,11 @@ export class LocalOperations implements Operations {
   readonly #uid: string;
   readonly #begun: number;
 
-  constructor(context: GatewayContext, name: string) {
+  /** `name` and `uid` are the gateway's, for `info`. */
+  constructor(context: GatewayContext, name: string, uid: string) {
     this.#context = context;
     this.#name = name;
-    this.#uid = context.clock.uuid();
+    this.#uid = uid;
     this.#begun = context.clock.now();
   }
 

@@ -9,7 +9,10 @@ export function presenceOf(hub: Hub, channel: string): Record<string, ClientInfo
 }
 
 export function presenceStatsOf(hub: Hub, channel: string): PresenceStatsResult {
-  const all = infos(hub, channel);
+  return statsOf(infos(hub, channel));
+}
+
+export function statsOf(all: readonly ClientInfo[]): PresenceStatsResult {
   return { num_clients: all.length, num_users: new Set(all.map(({ user }) => user)).size };
 }
 
