@@ -157,6 +157,22 @@ test("K12 a repeat that is older than the server's window is not stored twice, a
   assert.equal(messages.length, 1);
 });
 
+test("K12 on a channel without a log a lost answer leaves the outcome unknown, and no message comes twice", async () => {
+  await using gateway = await GatewayInProcess.open();
+  const handled: Json[] = [];
+  await gateway.passing(gateway.client().subscribe("ticker:1", ({ data }) => handled.push(data)).ready);
+  const client = gateway.client();
+  await gateway.passing(client.connect());
+  gateway.network.line.passes = (_frame, to) => to === "server";
+  const publishing = client.publish("ticker:1", 1);
+  publishing.catch(() => {});
+  await gateway.until(() => handled.length === 1);
+  gateway.network.line.cut();
+  await assert.rejects(gateway.passing(publishing), { reason: "outcome_unknown" });
+  await gateway.clock.advance(1000);
+  assert.deepEqual(handled, [1]);
+});
+
 test("K12 a signal gives up: certainly before it was sent, unknown after", async () => {
   await using gateway = await GatewayInProcess.open();
   const client = gateway.client();
