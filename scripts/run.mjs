@@ -19,6 +19,7 @@ const COMMANDS = {
   fix: ["scripts/check.ts", "--fix"],
   build: ["scripts/build.ts"],
   docs: ["scripts/docs.ts"],
+  bench: ["bench/main.ts"],
   example: ["scripts/example.ts"],
   brokers: ["scripts/brokers.ts"],
 };

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import path from "node:path";
 import { describe, test, type TestContext } from "node:test";
+import { Todoku } from "@todoku/client";
 import { Centrifuge, type SubscribedContext } from "centrifuge";
 import type { ConfigInput } from "../server/src/config.ts";
 import { RawClient } from "./raw-client.ts";
@@ -22,6 +23,13 @@ const CONFIG: ConfigInput = {
 async function connected(t: TestContext, server: ServerProcess): Promise<RawClient> {
   const client = await RawClient.connect(server.port);
   t.after(() => client.terminate());
+  return client;
+}
+
+function sdk(t: TestContext, { url }: ServerProcess): Todoku<Record<string, number>> {
+  const client = new Todoku<Record<string, number>>(url, { backoff: { firstMs: 20, lastMs: 200 } });
+  client.on("error", () => {});
+  t.after(() => client.close());
   return client;
 }
 
@@ -109,7 +117,34 @@ describe("SIGTERM", { timeout: 60_000 }, () => {
     assert.deepEqual(await stopped, { code: 0, signal: null });
   });
 
-  test("clients come back to the server that starts in its place, and miss nothing", async (t) => {
+  test("clients go on publishing and receiving across a rolling restart, with nothing lost and nothing twice", async (t) => {
+    await using server = await ServerProcess.start(CONFIG);
+    const [publisher, reader] = [sdk(t, server), sdk(t, server)];
+    const received: number[] = [];
+    const all = Promise.withResolvers<void>();
+    const subscription = reader.subscribe("chat:1", ({ data }) => {
+      received.push(data);
+      if (received.length === 300) all.resolve();
+    });
+    await subscription.ready;
+    const half = Promise.withResolvers<void>();
+    const publishing = (async () => {
+      for (let n = 1; n <= 300; n++) {
+        await publisher.publish("chat:1", n);
+        if (n === 150) half.resolve();
+      }
+    })();
+    await half.promise;
+    assert.equal((await server.stop()).code, 0);
+    await server.restart();
+    await publishing;
+    await all.promise;
+    const expected = Array.from({ length: 300 }, (_, i) => i + 1);
+    assert.deepEqual(received, expected);
+    assert.deepEqual(await stored(server, "chat:1"), expected);
+  });
+
+  test("clients of the base protocol come back as well, and miss nothing", async (t) => {
     await using server = await ServerProcess.start(CONFIG);
     const centrifuge = new Centrifuge(server.webSocketUrl, { minReconnectDelay: 20, maxReconnectDelay: 200 });
     t.after(() => centrifuge.disconnect());

@@ -34,16 +34,10 @@ export class RawClient {
   }
 
   /** Connects and shakes hands. Rejects when the server refuses. */
-  static async open(port: number, path = "/connection/websocket"): Promise<RawClient> {
-    const socket = connect({ port, host: "127.0.0.1", noDelay: true });
-    await once(socket, "connect");
-    const key = randomBytes(16).toString("base64");
-    socket.write(
-      `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-        `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13${END_OF_HEAD}`,
-    );
+  static async open(port: number): Promise<RawClient> {
+    const { socket, rest } = await shakeHands(port);
     const client = new RawClient(socket);
-    client.#rest = await answered(socket);
+    client.#rest = rest;
     socket.on("data", (chunk: Buffer) => client.#take(chunk));
     socket.on("error", () => socket.destroy());
     return client;
@@ -108,6 +102,21 @@ export class RawClient {
   }
 }
 
+/** A TCP connection on which the WebSocket protocol is spoken, and what the server has said already. */
+export async function shakeHands(
+  port: number,
+  path = "/connection/websocket",
+): Promise<{ readonly socket: Socket; readonly rest: Buffer }> {
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  await once(socket, "connect");
+  const key = randomBytes(16).toString("base64");
+  socket.write(
+    `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13${END_OF_HEAD}`,
+  );
+  return { socket, rest: await answered(socket) };
+}
+
 /** Waits for the server's answer to the upgrade; resolves with what came behind it. */
 async function answered(socket: Socket): Promise<Buffer> {
   let head: Buffer = Buffer.alloc(0);
@@ -142,7 +151,7 @@ function readFrame(bytes: Buffer, at: number): Frame | undefined {
 }
 
 /** A masked text frame. The mask is zero: nothing between here and the server could be confused by the text. */
-function frameOf(text: string): Buffer {
+export function frameOf(text: string): Buffer {
   const length = Buffer.byteLength(text);
   const header = length < 126 ? 6 : length < 65_536 ? 8 : 14;
   const frame = Buffer.alloc(header + length);
