@@ -2,16 +2,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
-import { z } from "zod";
+import type { z } from "zod";
 import { configSchema, type Config, type ConfigInput } from "./config.ts";
+import { withOwnVariables, withVariables, type Environment } from "./config-environment.ts";
 import { ConfigError } from "./config-error.ts";
+import { configJsonSchema, propertiesOf, schemaAt } from "./config-json-schema.ts";
 import { nearest } from "./nearest.ts";
 
 export const CONFIG_FILE = "todoku.yaml";
-
-export interface Environment {
-  readonly [name: string]: string | undefined;
-}
 
 /** A configuration, and what it was made from. */
 export interface ReadConfig {
@@ -40,9 +38,9 @@ export function readConfig({ file, folder, env }: { file?: string; folder: strin
   const document = source === undefined ? undefined : readDocument(source, lines);
   const problems: string[] = [];
   const values = document === undefined || source === undefined ? {} : (valuesOf(document, source) ?? {});
-  const given = putIn(values, env, [], problems);
+  const given = withVariables(values, env, problems);
   if (!isObject(given)) throw new ConfigError([`${source ?? "the configuration"} must hold keys and values`]);
-  const input = withEnvironment(given, env, problems);
+  const input = withOwnVariables(given, env);
   const config = check(input, problems, (at) => placeOf(document, lines, at, source));
   return { config, input, ...(source !== undefined && { file: source }) };
 }
@@ -53,8 +51,7 @@ export function readConfig({ file, folder, env }: { file?: string; folder: strin
  * @throws ConfigError that lists every problem.
  */
 export function parseConfig(input: ConfigInput, env: Environment = {}): Config {
-  const problems: string[] = [];
-  return check(withEnvironment(input, env, problems), problems, () => "");
+  return check(withOwnVariables(input, env), [], () => "");
 }
 
 function readDocument(file: string, lineCounter: LineCounter): Document {
@@ -145,25 +142,8 @@ function describe(issue: z.core.$ZodIssue, place: Place): string[] {
 
 /** The keys that the schema knows at a path. */
 function keysAt(at: readonly PropertyKey[]): readonly string[] {
-  let here: unknown = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" });
-  for (const key of at) here = step(here, key);
-  return isObject(here) ? Object.keys(flatten(here)) : [];
-}
-
-function step(schema: unknown, key: PropertyKey): unknown {
-  if (!isObject(schema)) return undefined;
-  const properties = flatten(schema);
-  if (typeof key === "string" && Object.hasOwn(properties, key)) return properties[key];
-  return schema["additionalProperties"] ?? schema["items"];
-}
-
-/** The properties of an object, or of all variants of a choice. */
-function flatten(schema: Record<string, unknown>): Record<string, unknown> {
-  const variants = [schema, ...[schema["oneOf"] ?? schema["anyOf"] ?? []].flat()].filter(isObject);
-  return Object.assign(
-    {},
-    ...variants.map((variant) => (isObject(variant["properties"]) ? variant["properties"] : {})),
-  );
+  const schema = schemaAt(configJsonSchema(), at);
+  return schema ? Object.keys(propertiesOf(schema)) : [];
 }
 
 function placeOf(
@@ -176,75 +156,6 @@ function placeOf(
   const range =
     typeof node === "object" && node !== null && "range" in node ? (node.range as [number] | undefined) : undefined;
   return range ? ` (${file}, line ${lines.linePos(range[0]).line})` : "";
-}
-
-// ── the environment ────────────────────────────────────────────────────────
-
-/** Replaces `${VAR}` and `${VAR:-standard}` in every text. */
-function putIn(value: unknown, env: Environment, at: readonly string[], problems: string[]): unknown {
-  if (typeof value === "string") {
-    return value.replaceAll(
-      /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
-      (_, name: string, standard: string | undefined) => {
-        const found = env[name] ?? standard;
-        if (found === undefined) problems.push(`${dotted(at)} uses \${${name}}, which is not set in the environment`);
-        return found ?? "";
-      },
-    );
-  }
-  if (Array.isArray(value)) return value.map((one, i) => putIn(one, env, [...at, String(i)], problems));
-  if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, putIn(one, env, [...at, key], problems)]));
-}
-
-/** A key that can be set from the environment. */
-export interface EnvironmentKey {
-  readonly name: string;
-  readonly path: readonly string[];
-}
-
-/** Every single value of the schema outside of lists and named entries: `TODOKU_HTTP_PORT` is `http.port`. */
-export function environmentKeys(): readonly EnvironmentKey[] {
-  const found: EnvironmentKey[] = [];
-  const walk = (schema: unknown, at: readonly string[]): void => {
-    if (!isObject(schema)) return;
-    const { properties } = schema;
-    if (isObject(properties)) {
-      for (const [key, inner] of Object.entries(properties)) walk(inner, [...at, key]);
-    } else if (schema["type"] !== "object" && at.length > 0) {
-      found.push({ name: `TODOKU_${at.join("_").toUpperCase()}`, path: at });
-    }
-  };
-  walk(z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" }), []);
-  return found;
-}
-
-function withEnvironment(
-  given: Record<string, unknown>,
-  env: Environment,
-  problems: string[],
-): Record<string, unknown> {
-  const merged = structuredClone(given);
-  for (const { name, path: at } of environmentKeys()) {
-    const text = env[name];
-    if (text === undefined || text === "") continue;
-    let here = merged;
-    for (const key of at.slice(0, -1)) {
-      const inner = here[key];
-      here[key] = isObject(inner) ? inner : {};
-      here = here[key] as Record<string, unknown>;
-    }
-    here[at.at(-1) ?? ""] = valueOf(text, name, problems);
-  }
-  return merged;
-}
-
-/** Numbers, booleans and lists are written as in YAML. */
-function valueOf(text: string, name: string, problems: string[]): unknown {
-  const document = parseDocument(text);
-  if (document.errors.length === 0) return document.toJS() as unknown;
-  problems.push(`${name} cannot be read: ${document.errors[0]?.message}`);
-  return text;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

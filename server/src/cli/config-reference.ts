@@ -1,6 +1,6 @@
 /** The reference of the configuration in Markdown, made from its schema. */
-import { environmentKeys } from "../config-file.ts";
-import { configJsonSchema, type Schema } from "./effective-config.ts";
+import { environmentKeys } from "../config-environment.ts";
+import { configJsonSchema, type Schema } from "../config-json-schema.ts";
 
 /** One section per top-level key, with a row per key in it. */
 export function configReference(): string {

@@ -1,9 +1,10 @@
 import { stringify } from "yaml";
+import { configJsonSchema } from "../config-json-schema.ts";
 import { CONFIG_FILE, readConfig } from "../config-file.ts";
 import { refuseMore } from "./arguments.ts";
 import { CONFIG, EXIT, HELP, UsageError, type Command } from "./command.ts";
 import { configReference } from "./config-reference.ts";
-import { configJsonSchema, withDefaults, withoutSecrets } from "./effective-config.ts";
+import { withDefaults, withoutSecrets } from "./effective-config.ts";
 
 export const config: Command = {
   name: "config",

@@ -1,37 +1,9 @@
 /** The configuration as it takes effect: every key with its value, written the way a file writes it. */
-import { z } from "zod";
-import { configSchema, type ConfigInput } from "../config.ts";
+import type { ConfigInput } from "../config.ts";
+import { configJsonSchema, type Schema } from "../config-json-schema.ts";
 import { redact } from "../logger.ts";
 
-/** A JSON Schema, or the part of one that is looked at here. */
-export interface Schema {
-  readonly type?: string;
-  readonly title?: string;
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly const?: string;
-  readonly enum?: readonly string[];
-  readonly pattern?: string;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly minLength?: number;
-  /** A secret: it goes in and is never shown. */
-  readonly writeOnly?: boolean;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly required?: readonly string[];
-  readonly additionalProperties?: Schema | false;
-  readonly items?: Schema;
-  readonly oneOf?: readonly Schema[];
-  readonly anyOf?: readonly Schema[];
-}
-
 const HIDDEN = "***";
-
-/** The JSON Schema of `todoku.yaml`. */
-export function configJsonSchema(): Schema {
-  const schema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" });
-  return { ...(schema as Schema), title: "todoku.yaml" };
-}
 
 /** `input` with every default filled in; a configuration that means the same. */
 export function withDefaults(input: ConfigInput): Record<string, unknown> {
