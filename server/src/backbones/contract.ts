@@ -154,7 +154,10 @@ export interface CursorKey {
 export interface Cursor {
   /** Everything up to here is acknowledged. */
   readonly position: Position;
-  /** Highest offset handed to the subscriber so far, in `position.epoch`; what lies between may be a redelivery. */
+  /**
+   * Highest offset handed to the subscriber so far, in `position.epoch`; what lies between may be a redelivery. 2^53−1 while
+   * a connection holds the cursor: nobody can say yet.
+   */
   readonly sent: number;
   /** How often handling the message right after `position` has failed. */
   readonly attempts: number;

@@ -81,6 +81,12 @@ export class CursorWriter {
   }
 }
 
+/**
+ * Stored as `sent` for as long as a subscription is open, instead of writing with every message: if nobody is left to say
+ * how far it came, everything there was may have been handed out.
+ */
+export const STILL_OPEN: number = Number.MAX_SAFE_INTEGER;
+
 /** A cursor in the hands of one subscription. */
 export class DurableCursor {
   readonly key: CursorKey;

@@ -101,6 +101,36 @@ test("A13, A9 what was sent and not acknowledged comes again on the next connect
   );
 });
 
+test("A9, A13 so is what was sent by a gateway that died before it could say how far it came", async (t) => {
+  const clock = new ManualClock();
+  const store = new MemoryStore(clock);
+  const [one, two] = [new MemoryBackbone({}, clock, store), new MemoryBackbone({}, clock, store)];
+  await Promise.all([one.open(), two.open()]);
+  const dead = await openGateway(t, { jwt: true, backbone: one });
+  const alive = await openGateway(t, { jwt: true, backbone: two });
+  const first = await dead.connectAs("ann");
+  const { epoch = "" } = await first.subscribe("a", { durable: "phone" });
+  await dead.publishNumbers("a", 1, 3);
+  await first.data(3);
+  await first.ask("ack", { channel: "a", offset: 1, epoch });
+  await dead.publishNumbers("a", 4, 5);
+  await first.data(2);
+  // Nothing more is heard of the first gateway.
+  const next = await alive.connectAs("ann");
+  await next.subscribe("a", { durable: "phone" });
+  await alive.publish("a", 6);
+  assert.deepEqual(
+    (await next.publications(5)).map(({ data, redelivered = false }) => [data, redelivered]),
+    [
+      [2, true],
+      [3, true],
+      [4, true],
+      [5, true],
+      [6, false],
+    ],
+  );
+});
+
 test("A15 an acknowledgement may be ahead of what this connection was sent, as far as an earlier one was", async (t) => {
   const { gateway, at } = await begin(t);
   const first = await gateway.connectAs("ann");

@@ -14,7 +14,7 @@ import {
 import type { CursorKey } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import { maySubscribe } from "./access.ts";
-import type { DurableCursor } from "./durable-cursor.ts";
+import { STILL_OPEN, type DurableCursor } from "./durable-cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Session } from "./session.ts";
 import type { SharedPublication } from "./shared-publication.ts";
@@ -243,13 +243,16 @@ class DurableHold {
     if (known) {
       const position = await presently(feed, known.position);
       const renamed = position.epoch !== known.position.epoch;
+      // Who was cut off without a word may have been handed everything there was; nobody else can have seen more.
+      const [head] = known.sent === STILL_OPEN || renamed ? await log.heads([request.channel]) : [];
       // What was handed out in an older epoch beyond the shared history is gone.
-      const sent = renamed ? Math.min(known.sent, feed.position?.offset ?? 0) : known.sent;
+      const sent = head ? Math.min(known.sent, head.offset) : known.sent;
+      await cursor.write({ position, sent: STILL_OPEN, attempts: known.attempts });
       return { position, sent, attempts: known.attempts, cursor: position };
     }
     const begins = await whereToBegin(feed, request);
     const position = begins.position ?? { epoch: "", offset: 0 };
-    await cursor.write({ position, sent: position.offset, attempts: 0 });
+    await cursor.write({ position, sent: STILL_OPEN, attempts: 0 });
     return { ...begins, sent: position.offset, cursor: position };
   }
 

@@ -7,7 +7,7 @@
 import type { ClientInfo, Gap, Position } from "@todoku/protocol";
 import { ERRORS, TodokuError, inEpoch, sharedHistory } from "@todoku/protocol";
 import type { Clock } from "../clock.ts";
-import type { DurableCursor } from "./durable-cursor.ts";
+import { STILL_OPEN, type DurableCursor } from "./durable-cursor.ts";
 import { STRETCH_MESSAGES, type Feed, type Receiver, type Stretch } from "./feed.ts";
 import type { GatewayObserver } from "./observer.ts";
 import type { Outbox } from "./outbox.ts";
@@ -373,7 +373,7 @@ export class Subscription implements Receiver {
     const { durable } = this.options;
     if (durable === undefined || this.#underWay === undefined || this.#gapUnconfirmed) return;
     const { acked, attempts } = this.#underWay;
-    await durable.write({ position: acked, sent: this.#handedOut(), attempts });
+    await durable.write({ position: acked, sent: this.#closed ? this.#handedOut() : STILL_OPEN, attempts });
   }
 
   /** Stores how far messages were handed out, so that the next connection marks them as redelivered. Nobody waits for it. */
