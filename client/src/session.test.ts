@@ -198,6 +198,27 @@ test("K1 a server that is not there is told once per outage, without the URL's s
   await gateway.passing(client.close());
 });
 
+test("a listener may disconnect at once, whatever it hears", async () => {
+  for (const moment of ["connected", "connecting", "error"] as const) {
+    await using gateway = await GatewayInProcess.open();
+    const client = gateway.client();
+    const subscription = client.subscribe("chat:1", () => {});
+    if (moment !== "connected") await gateway.passing(subscription.ready);
+    const { accept } = gateway.network;
+    client.on("error", () => client.disconnect());
+    client.on("state", (state) => {
+      if (state === moment) client.disconnect();
+    });
+    if (moment === "error") gateway.network.accept = undefined;
+    if (moment !== "connected") gateway.network.cut();
+    await gateway.until(() => client.state === "idle", moment);
+    gateway.network.accept = accept;
+    const dialled = gateway.network.lines.length;
+    await gateway.clock.advance(60_000);
+    assert.deepEqual([client.state, gateway.network.lines.length, gateway.network.open], ["idle", dialled, 0], moment);
+  }
+});
+
 test("K4 pings are answered, and a server that has gone silent is left", async () => {
   await using gateway = await GatewayInProcess.open();
   const client = gateway.client();

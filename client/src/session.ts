@@ -214,6 +214,8 @@ export class Session {
     connection.watch((result.ping ?? Number.POSITIVE_INFINITY) * 1000, result.pong === true);
     this.#renewal.begin(result.ttl);
     this.#become("connected");
+    // A listener may have disconnected at once.
+    if (connection !== this.#connection) return;
     for (const waiter of this.#takeWaiters()) waiter.resolve(connection);
     this.#events.connected(connection);
   }
@@ -236,16 +238,15 @@ export class Session {
     this.#tryAgain(wasConnected ? undefined : unreachable(`${redacted(this.#options.url)}: ${error.message}`));
   }
 
-  /** Tells of `error` once per outage. */
+  /** Tells of `error` once per outage. The timer comes first: a listener may disconnect or close. */
   #tryAgain(error: TodokuError | undefined): void {
-    if (error && !this.#complained) {
-      this.#complained = true;
-      this.#events.error(error);
-    }
-    this.#become("connecting");
     this.#cancelRetry = this.#options.clock.after(this.#options.backoff.jittered(this.#tries++), () => {
       void this.#dial();
     });
+    this.#become("connecting");
+    if (!error || this.#complained) return;
+    this.#complained = true;
+    this.#events.error(error);
   }
 
   /** Lets go of the connection and of everything that was to come of it. */
