@@ -37,6 +37,7 @@ import { LocalBus } from "../local-bus.ts";
 import { EMBEDDED_CAPABILITIES } from "./capabilities.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { ownFolder } from "./owner.ts";
+import { Room } from "./room.ts";
 import { Store } from "./store.ts";
 import { appendRow, claimCursor, forgetCursor, readRange, removeMessages, writeCursor } from "./rows.ts";
 import { Sweeper } from "./sweeper.ts";
@@ -50,6 +51,7 @@ export interface EmbeddedSettings {
 
 interface Opened {
   readonly store: Store;
+  readonly room: Room;
   readonly commits: GroupCommit;
   readonly sweeper: Sweeper;
 }
@@ -101,8 +103,9 @@ export class EmbeddedBackbone implements Backbone {
     this.#giveBack = await ownFolder(this.#name, path);
     try {
       const store = await Store.open(this.#name, path, () => this.#clock.uuid().slice(0, 8));
-      const commits = new GroupCommit(store.root, this.#clock, this.#name);
-      this.#opened = { store, commits, sweeper: new Sweeper(store, commits, this.#clock) };
+      const room = new Room(store, { name: this.#name, folder: path, maxSize: this.#settings.maxSize });
+      const commits = new GroupCommit(store.root, this.#clock, this.#name, () => room.forget());
+      this.#opened = { store, room, commits, sweeper: new Sweeper(store, commits, this.#clock) };
     } catch (error) {
       await this.#giveBack();
       throw error;
@@ -146,13 +149,10 @@ export class EmbeddedBackbone implements Backbone {
   }
 
   async #append(channel: string, message: Message, options: AppendOptions): Promise<Appended> {
-    const { store, commits } = this.#open();
+    const { store, room, commits } = this.#open();
     const now = this.#clock.now();
     const { epoch, offset, duplicate } = await commits.run(
-      () => {
-        this.#mustHaveRoom(store);
-        return appendRow(store, channel, message, options, now);
-      },
+      () => appendRow(store, channel, message, options, now, room),
       // Announced in the order of the log, before anything else runs.
       ({ prev, ...stored }) => {
         if (stored.duplicate) return;
@@ -165,16 +165,5 @@ export class EmbeddedBackbone implements Backbone {
 
   #read(channel: string, options: ReadOptions): Range {
     return readRange(this.#open().store, channel, options);
-  }
-
-  /** @throws BackboneError `full`. */
-  #mustHaveRoom(store: Store): void {
-    const { maxSize } = this.#settings;
-    if (maxSize === undefined || store.usedBytes() < maxSize) return;
-    throw new BackboneError(
-      "full",
-      `[${this.#name}] the log takes ${maxSize} bytes, as many as it may. ` +
-        `Raise backbones.${this.#name}.max_size, or keep less: shorten retention.age`,
-    );
   }
 }

@@ -38,12 +38,15 @@ export class GroupCommit {
   readonly #root: RootDatabase;
   readonly #clock: Clock;
   readonly #name: string;
+  readonly #onBegin: () => void;
   #works: Work[] = [];
 
-  constructor(root: RootDatabase, clock: Clock, name: string) {
+  /** `onBegin` is called at the beginning of each transaction. */
+  constructor(root: RootDatabase, clock: Clock, name: string, onBegin: () => void = () => {}) {
     this.#root = root;
     this.#clock = clock;
     this.#name = name;
+    this.#onBegin = onBegin;
   }
 
   /**
@@ -74,6 +77,7 @@ export class GroupCommit {
   #commit(works: readonly Work[]): void {
     try {
       this.#root.transactionSync(() => {
+        this.#onBegin();
         for (const { run } of works) run();
       });
     } catch (error) {

@@ -14,17 +14,20 @@ import type {
 } from "../contract.ts";
 import { movesBack, nextFence } from "../cursor-order.ts";
 import { schedule, trim } from "./retention.ts";
+import type { Room } from "./room.ts";
 import type { ChannelRow, MessageRow, Store } from "./store.ts";
 
 /** Longer keys are replaced by their hash: LMDB's keys have at most 1,978 bytes. */
 const LONGEST_NAME = 1000;
 
+/** @throws BackboneError `full`, before anything is written, if `room` has none. */
 export function appendRow(
   store: Store,
   channel: string,
   message: Message,
   { retention, dedupe }: AppendOptions,
   now: number,
+  room?: Pick<Room, "take">,
 ): Appended & { readonly prev: number } {
   const { epoch } = store;
   const row = channelRow(store, channel);
@@ -32,13 +35,17 @@ export function appendRow(
   if (dedupe) {
     const known = store.keys.get([channel, dedupe.key]);
     if (known && known.until > now) return { epoch, offset: known.offset, duplicate: true, prev };
+  }
+  const bytes = Buffer.byteLength(message.data);
+  room?.take(bytes);
+  if (dedupe) {
     const until = now + dedupe.windowMs;
     store.keys.putSync([channel, dedupe.key], { offset: prev + 1, until });
     store.expiries.putSync([until, channel, dedupe.key], true);
   }
   row.head++;
   row.count++;
-  row.bytes += Buffer.byteLength(message.data);
+  row.bytes += bytes;
   row.retention = retention;
   store.messages.putSync([channel, row.head], toRow(message));
   trim(store, channel, row);

@@ -74,14 +74,18 @@ export class Store {
     }
   }
 
-  /** What messages, keys and cursors take on disk; what was removed is space to be used again, and does not count. */
-  usedBytes(): number {
-    let bytes = 0;
+  /** What the tables take, and what the file has beside them to be used again; in bytes. */
+  sizes(): { readonly used: number; readonly unused: number } {
+    let pages = 0;
+    let end = 0;
+    let bytesPerPage = 0;
     for (const table of [this.messages, this.channels, this.keys, this.expiries, this.dues, this.cursors]) {
-      const { treeBranchPageCount, treeLeafPageCount, overflowPages, pageSize } = table.getStats() as PageCounts;
-      bytes += (treeBranchPageCount + treeLeafPageCount + overflowPages) * pageSize;
+      const stats = table.getStats() as PageCounts;
+      pages += stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
+      end = stats.lastPageNumber + 1;
+      bytesPerPage = stats.pageSize;
     }
-    return bytes;
+    return { used: pages * bytesPerPage, unused: Math.max(0, end - pages) * bytesPerPage };
   }
 }
 
@@ -90,6 +94,8 @@ interface PageCounts {
   readonly treeLeafPageCount: number;
   readonly overflowPages: number;
   readonly pageSize: number;
+  /** Of the whole file. */
+  readonly lastPageNumber: number;
 }
 
 /** The epoch is made with the store and stays with it. */
