@@ -62,7 +62,7 @@ export class Subscription implements Receiver {
   #givingUp = false;
   #closed = false;
   #dropped = 0;
-  /** A gap was told and not acknowledged yet: the stored cursor stays before it, so that it is told again if need be. */
+  /** Another epoch was told of and not acknowledged yet: the stored cursor stays in the old one, for it may have to be told again. */
   #gapUnconfirmed = false;
   #cancelDelay: (() => void) | undefined;
   #cancelExpiry: (() => void) | undefined;
@@ -253,11 +253,14 @@ export class Subscription implements Receiver {
     const to = sameEpoch && beyond ? head : Math.max(trimmed, shared);
     const first = sameEpoch || shared > 0 ? Math.min(from.offset, to) + 1 : 1;
     const lost = !sameEpoch || beyond;
-    if (lost) this.#redeliverTo = 0;
     this.#sent = { epoch, offset: to };
-    this.#underWay?.beginAt(this.#sent);
+    if (lost) {
+      this.#redeliverTo = 0;
+      this.#underWay?.beginAt(this.#sent);
+      this.#gapUnconfirmed = true;
+    }
+    // What is under way from before the gap stays so: handling it may fail yet. An ack steps over the gap.
     this.#gap({ from: first, to, reason: lost ? "epoch" : "retention", epoch });
-    this.#gapUnconfirmed = true;
     return true;
   }
 

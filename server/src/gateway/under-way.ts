@@ -92,7 +92,7 @@ export class UnderWay {
     }
   }
 
-  /** What came before `position` is gone, or of another epoch. */
+  /** What came before `position` is of another epoch. */
   beginAt(position: Position): void {
     this.#acked = position;
     this.#offsets = [];
