@@ -21,6 +21,7 @@ const COMMANDS = {
   docs: ["scripts/docs.ts"],
   bench: ["bench/main.ts"],
   example: ["scripts/example.ts"],
+  simulate: ["tests/simulation/main.ts"],
   brokers: ["scripts/brokers.ts"],
 };
 
