@@ -16,8 +16,8 @@ import { Todoku } from "../server.ts";
 import type { Socket, SocketEvents } from "./socket.ts";
 
 const FRAMES = 25;
-/** So many in every run; `TODOKU_HOSTILE_FRAMES=250000` for a longer one. */
-const SESSIONS = Number(process.env["TODOKU_HOSTILE_FRAMES"] ?? 25_000) / FRAMES;
+/** So many in every run, two commands each: a quarter of a million; `TODOKU_HOSTILE_FRAMES=1000000` for a longer one. */
+const SESSIONS = Number(process.env["TODOKU_HOSTILE_FRAMES"] ?? 125_000) / FRAMES;
 const CODES: ReadonlySet<number> = new Set(Object.values(CLOSES).map(({ code }) => code));
 
 const golden = readFileSync(path.join(import.meta.dirname, "../../../protocol/golden/client-frames.jsonl"), "utf8")
