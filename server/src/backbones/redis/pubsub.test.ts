@@ -6,5 +6,8 @@ const { skip } = await needBroker("redis");
 
 if (skip === false) {
   conformance("redis-pubsub", () => harness("redis", ([url]) => ({ type: "redis-pubsub", url })));
+  conformance("redis-pubsub behind Sentinels", () =>
+    harness("redis-sentinel", (sentinels) => ({ type: "redis-pubsub", sentinels, master: "todoku" })),
+  );
   conformance("redis-sharded", () => harness("redis-cluster", (cluster) => ({ type: "redis-sharded", cluster })));
 }

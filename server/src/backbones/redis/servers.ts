@@ -89,11 +89,11 @@ export class RedisServers {
     return node;
   }
 
-  /** A connection of its own to a node, for subscriptions; not connected yet. */
-  connectionTo(name: string): Redis {
+  /** A connection of its own to a node, not connected yet. `purpose` is told in `CLIENT LIST`. */
+  connectionTo(name: string, purpose: "sub" | "confirm" | "ingest"): Redis {
     return new Redis({
       ...(this.isCluster ? this.#optionsOf(name) : this.#options()),
-      connectionName: `${this.#settings.name}-sub`,
+      connectionName: `${this.#settings.name}-${purpose}`,
     });
   }
 

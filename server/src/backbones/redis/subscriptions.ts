@@ -166,7 +166,7 @@ export class Subscriptions {
   async #connection(node: string): Promise<Redis | undefined> {
     const known = this.#connections.get(node);
     if (known) return known.status === "ready" ? known : undefined;
-    const connection = this.#servers.connectionTo(node);
+    const connection = this.#servers.connectionTo(node, "sub");
     this.#connections.set(node, connection);
     connection.on("error", () => {});
     connection.on("close", () => this.#lost(node));

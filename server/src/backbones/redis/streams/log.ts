@@ -10,7 +10,7 @@ import type {
   ReadOptions,
   StoredMessage,
 } from "../../contract.ts";
-import { APPEND, HEAD, READ, REMOVE } from "./scripts.ts";
+import { ANNOUNCE, APPEND, HEAD, READ, REMOVE } from "./scripts.ts";
 import type { ScriptCalls } from "./script-calls.ts";
 
 const DAY_MS = 86_400_000;
@@ -32,12 +32,21 @@ export class RedisLog implements Log {
   readonly #calls: ScriptCalls;
   readonly #keys: ChannelKeys;
   readonly #publish: "PUBLISH" | "SPUBLISH";
+  readonly #later: boolean;
   readonly #freshEpoch: () => string;
 
-  constructor(calls: ScriptCalls, keys: ChannelKeys, publish: "PUBLISH" | "SPUBLISH", freshEpoch: () => string) {
+  /** `later`: a message is shown to readers only after its append was confirmed. */
+  constructor(
+    calls: ScriptCalls,
+    keys: ChannelKeys,
+    publish: "PUBLISH" | "SPUBLISH",
+    later: boolean,
+    freshEpoch: () => string,
+  ) {
     this.#calls = calls;
     this.#keys = keys;
     this.#publish = publish;
+    this.#later = later;
     this.#freshEpoch = freshEpoch;
   }
 
@@ -46,7 +55,7 @@ export class RedisLog implements Log {
     const { ageMs = 0, messages = 0, bytes = 0 } = retention;
     const args = [
       this.#freshEpoch(),
-      this.#publish,
+      this.#later ? "" : this.#publish,
       JSON.stringify(message),
       Buffer.byteLength(message.data),
       message.time,
@@ -63,19 +72,19 @@ export class RedisLog implements Log {
         )
       : await this.#calls.run(APPEND, [keys.meta(channel), keys.log(channel), keys.bus(channel)], args);
     const [epoch, offset, duplicate] = answer as [string, number, number];
+    if (this.#later) await this.#announce(channel, offset);
     return { epoch, offset, duplicate: duplicate === 1 };
   }
 
+  async #announce(channel: string, offset: number): Promise<void> {
+    const keys = this.#keys;
+    const named: [string, string, string] = [keys.meta(channel), keys.log(channel), keys.bus(channel)];
+    await this.#calls.run(ANNOUNCE, named, [this.#freshEpoch(), this.#publish, offset]);
+  }
+
   async read(channel: string, { after, limit, maxBytes, reverse = false }: ReadOptions): Promise<Range> {
-    const from = reverse ? (after === undefined ? "+" : idOf(after - 1)) : idOf((after ?? 0) + 1);
-    const args = [
-      this.#freshEpoch(),
-      from,
-      reverse ? "-" : "+",
-      reverse ? "1" : "0",
-      limit,
-      maxBytes ?? Number.MAX_SAFE_INTEGER,
-    ];
+    const from = reverse ? (after === undefined ? "" : Math.max(0, after - 1)) : (after ?? 0) + 1;
+    const args = [this.#freshEpoch(), from, reverse ? "1" : "0", limit, maxBytes ?? Number.MAX_SAFE_INTEGER];
     const answer = await this.#calls.run(READ, [this.#keys.meta(channel), this.#keys.log(channel)], args);
     const [epoch, head, trimmed, forks, ...entries] = answer as [string, number, number, string, ...string[]];
     const messages: StoredMessage[] = [];
@@ -100,10 +109,6 @@ export class RedisLog implements Log {
   async remove(channel: string): Promise<void> {
     await this.#calls.run(REMOVE, [this.#keys.meta(channel), this.#keys.log(channel)], [this.#freshEpoch()]);
   }
-}
-
-function idOf(offset: number): string {
-  return `${Math.max(0, offset)}-0`;
 }
 
 /** `e1:12,e2:30` */

@@ -1,8 +1,10 @@
 /**
- * Calls of scripts, gathered per server: those of one turn leave in one pipeline, followed by one WAIT where the replicas
- * must confirm. A call that certainly did nothing because its key is held elsewhere is made again for a while.
+ * Calls of scripts, gathered per server: those of one turn leave in one pipeline. Where replicas must confirm, what writes
+ * goes another way: one pipeline at a time, ended by one WAIT, on a connection of its own, so that replicas that do not answer
+ * hold up neither reads nor more than one pipeline. A call that certainly did nothing because its key is held elsewhere is
+ * made again for a while.
  */
-import type { ChainableCommander } from "ioredis";
+import type { ChainableCommander, Redis } from "ioredis";
 import { BackboneError } from "../../contract.ts";
 import { asBackboneError, isElsewhere } from "../failure.ts";
 import type { Node, RedisServers } from "../servers.ts";
@@ -23,6 +25,14 @@ export interface Confirmation {
   readonly withinMs: number;
 }
 
+/** The writes to one server that its replicas must confirm. */
+interface ConfirmedWrites {
+  readonly redis: Redis;
+  readonly connected: Promise<unknown>;
+  waiting: Call[];
+  sending: boolean;
+}
+
 /** How long a call is made again while its key moves. */
 const MOVING_MS = 4000;
 const AGAIN_MS = 100;
@@ -32,6 +42,7 @@ export class ScriptCalls {
   readonly #name: string;
   readonly #servers: RedisServers;
   readonly #confirmation: Confirmation | undefined;
+  readonly #confirmed = new Map<string, ConfirmedWrites>();
   #waiting: Call[] = [];
 
   constructor(name: string, servers: RedisServers, confirmation: Confirmation | undefined) {
@@ -47,6 +58,11 @@ export class ScriptCalls {
     });
   }
 
+  close(): void {
+    for (const { redis } of this.#confirmed.values()) redis.disconnect();
+    this.#confirmed.clear();
+  }
+
   #add(call: Call): void {
     if (this.#waiting.push(call) === 1) queueMicrotask(() => this.#flush());
   }
@@ -58,6 +74,10 @@ export class ScriptCalls {
     for (const call of calls) {
       try {
         const node = this.#servers.nodeOf(call.keys[0]);
+        if (this.#confirmation && call.script.writes) {
+          this.#confirmedWrites(node, this.#confirmation).waiting.push(call);
+          continue;
+        }
         const ofNode = byNode.get(node);
         if (ofNode) ofNode.push(call);
         else byNode.set(node, [call]);
@@ -65,19 +85,49 @@ export class ScriptCalls {
         this.#again(call, error);
       }
     }
-    for (const [node, ofNode] of byNode) {
+    for (const [{ redis }, ofNode] of byNode) {
       for (let i = 0; i < ofNode.length; i += MOST_IN_PIPELINE)
-        void this.#send(node, ofNode.slice(i, i + MOST_IN_PIPELINE));
+        void this.#send(redis, ofNode.slice(i, i + MOST_IN_PIPELINE), undefined);
     }
   }
 
-  async #send({ redis }: Node, calls: readonly Call[]): Promise<void> {
+  #confirmedWrites({ name }: Node, confirmation: Confirmation): ConfirmedWrites {
+    let writes = this.#confirmed.get(name);
+    if (!writes) {
+      this.#forgetOthers();
+      const redis = this.#servers.connectionTo(name, "confirm");
+      redis.on("error", () => {});
+      writes = { redis, connected: redis.connect().catch(() => {}), waiting: [], sending: false };
+      this.#confirmed.set(name, writes);
+    }
+    if (!writes.sending) void this.#sendConfirmed(writes, confirmation);
+    return writes;
+  }
+
+  /** Connections to servers that hold nothing any more. */
+  #forgetOthers(): void {
+    const holding = new Set(this.#servers.masters().map(({ name }) => name));
+    for (const [name, { redis, sending }] of this.#confirmed) {
+      if (holding.has(name) || sending) continue;
+      redis.disconnect();
+      this.#confirmed.delete(name);
+    }
+  }
+
+  async #sendConfirmed(writes: ConfirmedWrites, confirmation: Confirmation): Promise<void> {
+    writes.sending = true;
+    await writes.connected;
+    while (writes.waiting.length > 0)
+      await this.#send(writes.redis, writes.waiting.splice(0, MOST_IN_PIPELINE), confirmation);
+    writes.sending = false;
+  }
+
+  async #send(redis: Redis, calls: readonly Call[], confirmation: Confirmation | undefined): Promise<void> {
     if (redis.status !== "ready") {
       for (const call of calls)
         this.#again(call, new BackboneError("unavailable", `[${this.#name}] Redis is not connected`));
       return;
     }
-    const confirmation = calls.some(({ script }) => script.writes) ? this.#confirmation : undefined;
     const pipeline = redis.pipeline();
     for (const { script, keys, args } of calls) pipeline.evalsha(script.sha, keys.length, ...keys, ...args);
     if (confirmation) pipeline.wait(confirmation.replicas, confirmation.withinMs);
@@ -89,14 +139,14 @@ export class ScriptCalls {
       const [error, answer] = outcomes[i] ?? [new Error("no answer"), undefined];
       if (error?.message.includes("NOSCRIPT") === true) unknown.push(call);
       else if (error) this.#fail(call, error);
-      else if (short && call.script.writes) call.reject(this.#unconfirmed(confirmation, confirmed, waitError));
+      else if (short) call.reject(this.#unconfirmed(confirmation, confirmed, waitError));
       else call.resolve(answer);
     });
     if (unknown.length > 0) await this.#teach(redis, unknown);
   }
 
   /** The server does not know the scripts (it is new, or was emptied): nothing was done. */
-  async #teach(redis: Node["redis"], calls: readonly Call[]): Promise<void> {
+  async #teach(redis: Redis, calls: readonly Call[]): Promise<void> {
     try {
       await Promise.all(
         [...new Set(calls.map(({ script }) => script.source))].map((source) => redis.script("LOAD", source)),

@@ -2,7 +2,11 @@
  * What happens inside Redis. Each script touches the keys of one channel, which share a hash tag, and runs as a whole or
  * not at all.
  *
- * Keys of a channel: `meta`, a hash of epoch, head, replid, forks and bytes; `log`, a stream whose ids are `<offset>-0`.
+ * Keys of a channel: `meta`, a hash of epoch, head, announced, replid, forks and bytes; `log`, a stream whose ids are
+ * `<offset>-0`.
+ *
+ * Nobody is shown what a failover could still take back: readers see the log up to `announced`. Where replicas confirm,
+ * that follows once they have; elsewhere it is always the head.
  *
  * The epoch and who made it: `replid` is the replication id of the server that wrote last. Another one means that the
  * server was restarted or replaced and may have lost what came last; so a new epoch begins, and `forks` remembers up to
@@ -20,15 +24,18 @@ export interface Script {
 
 const MOST_FORKS = 16;
 
-/** `current(meta, fresh)` → epoch, head, forks; makes them, or begins a new epoch, where that is due. */
+/**
+ * `current(meta, fresh)` → epoch, head, forks, announced; makes them, or begins a new epoch, where that is due. What the
+ * new epoch found is all that is left of the older ones, and so announced.
+ */
 const CURRENT = `
 local function current(meta, fresh)
   local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
-  local m = redis.call('HMGET', meta, 'epoch', 'head', 'replid', 'forks')
+  local m = redis.call('HMGET', meta, 'epoch', 'head', 'replid', 'forks', 'announced')
   local epoch, head, forks = m[1], tonumber(m[2] or '0'), m[4] or ''
   if not epoch then
-    redis.call('HSET', meta, 'epoch', fresh, 'head', 0, 'replid', replid, 'forks', '')
-    return fresh, 0, ''
+    redis.call('HSET', meta, 'epoch', fresh, 'head', 0, 'announced', 0, 'replid', replid, 'forks', '')
+    return fresh, 0, '', 0
   end
   if m[3] ~= replid then
     local kept, count = epoch .. ':' .. head, 1
@@ -37,44 +44,59 @@ local function current(meta, fresh)
         kept, count = kept .. ',' .. name .. ':' .. math.min(tonumber(offset), head), count + 1
       end
     end
-    redis.call('HSET', meta, 'epoch', fresh, 'replid', replid, 'forks', kept)
-    return fresh, head, kept
+    redis.call('HSET', meta, 'epoch', fresh, 'announced', head, 'replid', replid, 'forks', kept)
+    return fresh, head, kept, head
   end
-  return epoch, head, forks
+  return epoch, head, forks, tonumber(m[5] or head)
 end
 `;
 
-/** `trimmed(log, head)` → the highest offset that is no longer kept; ids are contiguous. */
+/** `trimmed(log, announced)` → the highest offset that is no longer kept; ids are contiguous. */
 const TRIMMED = `
-local function trimmed(log, head)
+local function trimmed(log, announced)
   local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-  if not first then return head end
-  return tonumber(string.match(first[1], '^%d+')) - 1
+  if not first then return announced end
+  return math.min(tonumber(string.match(first[1], '^%d+')) - 1, announced)
 end
 `;
+
+/** `tell(command, channel, epoch, offset, prev, message)`: a frame of the bus. */
+const TELL = `
+local function tell(command, channel, epoch, offset, prev, message)
+  redis.call(command, channel, 'todoku1{"kind":"message","message":' .. message ..
+    ',"position":{"epoch":"' .. epoch .. '","offset":' .. string.format('%d', offset) .. '},"prev":' .. string.format('%d', prev) .. '}')
+end
+`;
+
+/** How many messages one announcement carries; readers find the others in the log. */
+const MOST_ANNOUNCED = 200;
 
 /**
- * Keys: meta, log, Redis channel, (idempotency key). Args: fresh epoch, publish command, message as JSON, bytes of data, time,
- * most messages, most age ms, most bytes (each 0: no limit), lifetime of meta ms, (window ms).
+ * Keys: meta, log, Redis channel, (idempotency key). Args: fresh epoch, publish command ("": announced later), message as JSON, bytes of
+ * data, time, most messages, most age ms, most bytes (each 0: no limit), lifetime of meta ms, (window ms).
  *
  * Answers epoch, offset, whether duplicate.
  */
 export const APPEND = script(
   true,
-  `${CURRENT}
+  `${CURRENT}${TELL}
 local meta, log, channel, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local message, bytes, time = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local messages, age, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local epoch, head = current(meta, ARGV[1])
+local epoch, head, _, seen = current(meta, ARGV[1])
 if key then
   local known = redis.call('GET', key)
   if known then return {epoch, tonumber(known), 1} end
 end
 local offset = head + 1
 redis.call('XADD', log, offset .. '-0', 'm', message, 'b', bytes, 't', time)
-redis.call('HSET', meta, 'head', offset)
-local sum = redis.call('HINCRBY', meta, 'bytes', bytes)
+local announced = offset
+if ARGV[2] == '' then announced = seen end
+redis.call('HSET', meta, 'head', offset, 'announced', announced)
 local count = redis.call('XLEN', log)
+-- The stream may have expired as a whole: its bytes are gone with it.
+if count == 1 then redis.call('HSET', meta, 'bytes', 0) end
+local sum = redis.call('HINCRBY', meta, 'bytes', bytes)
 -- A bounded number per append, oldest first; the newest always stays.
 for i = 1, 32 do
   if count <= 1 then break end
@@ -85,32 +107,59 @@ for i = 1, 32 do
   count = count - 1
   sum = redis.call('HINCRBY', meta, 'bytes', -tonumber(first[2][4]))
 end
-if age > 0 then redis.call('PEXPIRE', log, age + 1000) end
-redis.call('PEXPIRE', meta, ARGV[9])
+if age > 0 then
+  redis.call('PEXPIRE', log, age + 1000)
+  redis.call('PEXPIRE', meta, ARGV[9])
+else
+  redis.call('PERSIST', log)
+  redis.call('PERSIST', meta)
+end
 if key then redis.call('SET', key, offset, 'PX', ARGV[10]) end
-redis.call(ARGV[2], channel, 'todoku1{"kind":"message","message":' .. message ..
-  ',"position":{"epoch":"' .. epoch .. '","offset":' .. string.format('%d', offset) .. '},"prev":' .. string.format('%d', head) .. '}')
+if ARGV[2] ~= '' then tell(ARGV[2], channel, epoch, offset, head, message) end
 return {epoch, offset, 0}`,
 );
 
-/** Keys: meta, log. Args: fresh epoch, from id, to id, "1" for reverse, limit, most bytes. Answers epoch, head, trimmed, forks, then id, message … */
+/**
+ * Keys: meta, log, Redis channel. Args: fresh epoch, publish command, offset. Shows readers the log up to the offset, and tells
+ * subscribers what was not told yet, in order. Answers 1.
+ */
+export const ANNOUNCE = script(
+  false,
+  `${CURRENT}${TELL}
+local meta, log, channel, offset = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[3])
+local epoch, head, _, announced = current(meta, ARGV[1])
+offset = math.min(offset, head)
+if offset <= announced then return 1 end
+local prev = announced
+for _, entry in ipairs(redis.call('XRANGE', log, string.format('%d-0', announced + 1), string.format('%d-0', offset), 'COUNT', ${MOST_ANNOUNCED})) do
+  local at = tonumber(string.match(entry[1], '^%d+'))
+  tell(ARGV[2], channel, epoch, at, prev, entry[2][2])
+  prev = at
+end
+redis.call('HSET', meta, 'announced', offset)
+return 1`,
+);
+
+/** Keys: meta, log. Args: fresh epoch, from offset ("": the end), "1" for reverse, limit, most bytes. Answers epoch, head, trimmed, forks, then id, message … */
 export const READ = script(
   false,
   `${CURRENT}${TRIMMED}
 local meta, log = KEYS[1], KEYS[2]
-local epoch, head, forks = current(meta, ARGV[1])
+local epoch, _, forks, head = current(meta, ARGV[1])
+local from, last = tonumber(ARGV[2]), string.format('%d-0', head)
 local entries
-if ARGV[4] == '1' then
-  entries = redis.call('XREVRANGE', log, ARGV[2], ARGV[3], 'COUNT', ARGV[5])
+if ARGV[3] == '1' then
+  if from and from < head then last = string.format('%d-0', from) end
+  entries = redis.call('XREVRANGE', log, last, '-', 'COUNT', ARGV[4])
 else
-  entries = redis.call('XRANGE', log, ARGV[2], ARGV[3], 'COUNT', ARGV[5])
+  entries = redis.call('XRANGE', log, string.format('%d-0', from), last, 'COUNT', ARGV[4])
 end
 local answer, bytes = {epoch, head, trimmed(log, head), forks}, 0
 for _, entry in ipairs(entries) do
   answer[#answer + 1] = entry[1]
   answer[#answer + 1] = entry[2][2]
   bytes = bytes + tonumber(entry[2][4])
-  if bytes >= tonumber(ARGV[6]) then break end
+  if bytes >= tonumber(ARGV[5]) then break end
 end
 return answer`,
 );
@@ -119,8 +168,8 @@ return answer`,
 export const HEAD = script(
   false,
   `${CURRENT}${TRIMMED}
-local epoch, head, forks = current(KEYS[1], ARGV[1])
-if head == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+local epoch, written, forks, head = current(KEYS[1], ARGV[1])
+if written == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return {epoch, head, trimmed(KEYS[2], head), forks}`,
 );
 
@@ -129,9 +178,9 @@ export const REMOVE = script(
   true,
   `${CURRENT}
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-current(KEYS[1], ARGV[1])
+local _, head = current(KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[1], 'bytes', 0)
+redis.call('HSET', KEYS[1], 'bytes', 0, 'announced', head)
 return 1`,
 );
 

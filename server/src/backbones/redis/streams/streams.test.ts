@@ -9,4 +9,7 @@ if (skip === false) {
   conformance("redis-streams in a Cluster", () =>
     harness("redis-cluster", (cluster) => ({ type: "redis-streams", cluster })),
   );
+  conformance("redis-streams behind Sentinels", () =>
+    harness("redis-sentinel", (sentinels) => ({ type: "redis-streams", sentinels, master: "todoku" })),
+  );
 }

@@ -47,6 +47,7 @@ export class RedisStreamsBackbone implements Backbone {
   readonly #confirm: Confirm;
   readonly #servers: RedisServers;
   readonly #bus: RedisBus;
+  readonly #calls: ScriptCalls;
 
   /** `name` is the configured name. */
   constructor(name: string, settings: RedisStreamsSettings, clock: Clock) {
@@ -64,11 +65,9 @@ export class RedisStreamsBackbone implements Backbone {
       wrap: (_, text) => text,
       unwrap: (redisChannel, text) => ({ text, channel: redisChannel.slice(prefix.length + 1, -"}:bus".length) }),
     });
-    const calls = new ScriptCalls(
-      name,
-      this.#servers,
-      this.#confirm === "replicas" ? { replicas, withinMs: confirm_timeout } : undefined,
-    );
+    const byReplicas = this.#confirm === "replicas";
+    const confirmation = byReplicas ? { replicas, withinMs: confirm_timeout } : undefined;
+    const calls = new ScriptCalls(name, this.#servers, confirmation);
     const log = new RedisLog(
       calls,
       {
@@ -78,9 +77,11 @@ export class RedisStreamsBackbone implements Backbone {
         idempotency: (channel, key) => keyOf(channel, `key:${key}`),
       },
       cluster ? "SPUBLISH" : "PUBLISH",
+      byReplicas,
       () => clock.uuid().slice(0, 8),
     );
     const cursors = new RedisCursors(calls, (channel, who) => keyOf(channel, `cursor:${who}`), cursor_lifetime, clock);
+    this.#calls = calls;
     this.bus = this.#bus;
     this.log = {
       append: (...given) => this.#whileOpen(() => log.append(...given)),
@@ -108,6 +109,7 @@ export class RedisStreamsBackbone implements Backbone {
 
   async close(): Promise<void> {
     this.#bus.close();
+    this.#calls.close();
     this.#servers.close();
   }
 
