@@ -2,12 +2,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { LineCounter, parseDocument, type Document } from "yaml";
-import type { z } from "zod";
 import { configSchema, type Config, type ConfigInput } from "./config.ts";
 import { withOwnVariables, withVariables, type Environment } from "./config-environment.ts";
 import { ConfigError } from "./config-error.ts";
-import { configJsonSchema, propertiesOf, schemaAt } from "./config-json-schema.ts";
-import { nearest } from "./nearest.ts";
+import { describeIssue, dotted, lower, type Place } from "./config-problems.ts";
 
 export const CONFIG_FILE = "todoku.yaml";
 
@@ -63,9 +61,12 @@ function readDocument(file: string, lineCounter: LineCounter): Document {
       cause: error,
     });
   }
-  const document = parseDocument(text, { lineCounter, logLevel: "error" });
+  // The library's own words would show the line, and with it the secret that may stand there.
+  const document = parseDocument(text, { lineCounter, logLevel: "error", prettyErrors: false });
   if (document.errors.length > 0) {
-    throw new ConfigError(document.errors.map(({ message }) => `${file}: ${message}`));
+    throw new ConfigError(
+      document.errors.map(({ message, pos }) => `${file}, line ${lineCounter.linePos(pos[0]).line}: ${lower(message)}`),
+    );
   }
   return document;
 }
@@ -84,16 +85,26 @@ function valuesOf(document: Document, file: string): unknown {
   }
 }
 
-type Place = (at: readonly PropertyKey[]) => string;
-
 function check(input: unknown, problems: readonly string[], place: Place): Config {
-  const parsed = configSchema.safeParse(input);
+  const parsed = configSchema.safeParse(input, { reportInput: true });
   const found = parsed.success
     ? crossCheck(parsed.data)
-    : parsed.error.issues.flatMap((issue) => describe(issue, place));
-  const all = [...problems, ...found];
-  if (all.length > 0 || !parsed.success) throw new ConfigError(all);
+    : parsed.error.issues.flatMap((issue) => describeIssue(issue, place));
+  const all = [...problems, ...prototypeKeys(input, [], place), ...found];
+  if (all.length > 0 || !parsed.success) throw new ConfigError([...new Set(all)]);
   return parsed.data;
+}
+
+/** `__proto__` as a name is passed over by the schema's library, so it is looked for here. */
+function prototypeKeys(value: unknown, at: readonly string[], place: Place, around: readonly unknown[] = []): string[] {
+  // An alias in a variable may lead back to what it stands in.
+  if (typeof value !== "object" || value === null || around.includes(value)) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const here = [...at, key];
+    return key === "__proto__"
+      ? [`${dotted(here)} is unknown; nothing can be called so${place(here)}`]
+      : prototypeKeys(inner, here, place, [...around, value]);
+  });
 }
 
 /** Rules that concern several keys. */
@@ -121,29 +132,15 @@ function crossCheck({ auth, http, internal, production }: Config): string[] {
       );
     }
   }
+  const ids = auth.api_keys.map(({ id }) => id);
+  const repeated = ids.filter((id, i) => ids.indexOf(id) < i);
+  if (repeated.length > 0) {
+    problems.push(`auth.api_keys has ${repeated.join(", ")} more than once. Give each key an id of its own`);
+  }
   if (internal && internal.port === http.port && internal.port !== 0 && internal.host === http.host) {
     problems.push(`internal.port is ${internal.port}, and so is http.port. Give the internal listener another port`);
   }
   return problems;
-}
-
-function describe(issue: z.core.$ZodIssue, place: Place): string[] {
-  const at = issue.path;
-  if (issue.code === "unrecognized_keys") {
-    const known = keysAt(at);
-    return issue.keys.map((key) => {
-      const near = nearest(key, known);
-      const hint = near === undefined ? `known here: ${known.join(", ")}` : `did you mean ${near}?`;
-      return `${dotted([...at, key])} is unknown; ${hint}${place([...at, key])}`;
-    });
-  }
-  return [`${dotted(at)}: ${lower(issue.message)}${place(at)}`];
-}
-
-/** The keys that the schema knows at a path. */
-function keysAt(at: readonly PropertyKey[]): readonly string[] {
-  const schema = schemaAt(configJsonSchema(), at);
-  return schema ? Object.keys(propertiesOf(schema)) : [];
 }
 
 function placeOf(
@@ -153,6 +150,8 @@ function placeOf(
   file: string | undefined,
 ): string {
   const node = document?.getIn([...at], true);
+  // A missing key has no place: that of what it is missing in.
+  if (document && node === undefined && at.length > 0) return placeOf(document, lines, at.slice(0, -1), file);
   const range =
     typeof node === "object" && node !== null && "range" in node ? (node.range as [number] | undefined) : undefined;
   return range ? ` (${file}, line ${lines.linePos(range[0]).line})` : "";
@@ -160,12 +159,4 @@ function placeOf(
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function dotted(at: readonly PropertyKey[]): string {
-  return at.length === 0 ? "the configuration" : at.map((key) => (key === "" ? '""' : String(key))).join(".");
-}
-
-function lower(message: string): string {
-  return message.charAt(0).toLowerCase() + message.slice(1);
 }

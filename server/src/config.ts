@@ -24,7 +24,7 @@ const tls = z
   .describe("Serve TLS.");
 
 const http = z.strictObject({
-  host: z.string().default("127.0.0.1").describe("Address to listen on; `0.0.0.0` for all."),
+  host: z.string().min(1).default("127.0.0.1").describe("Address to listen on; `0.0.0.0` for all."),
   port: z.int().min(0).max(65535).default(8000).describe("Port; 0 takes a free one."),
   tls: tls.optional(),
   trusted_proxies: z
@@ -34,7 +34,7 @@ const http = z.strictObject({
 });
 
 const internal = z.strictObject({
-  host: z.string().default("127.0.0.1").describe("Address of the internal listener."),
+  host: z.string().min(1).default("127.0.0.1").describe("Address of the internal listener."),
   port: z.int().min(0).max(65535).default(9000).describe("Port of the internal listener."),
 });
 
@@ -45,9 +45,9 @@ const client = z.strictObject({
     .describe(
       "Exact origins that browsers may connect from; `*` allows all. The server's own origin is always allowed.",
     ),
-  ping: duration("25s").describe("Time between pings."),
-  pong: duration("8s").describe("Time within which a ping must be answered."),
-  connect_timeout: duration("10s").describe("Time within which `connect` must arrive."),
+  ping: duration("25s", "1s").describe("Time between pings."),
+  pong: duration("8s", "100ms").describe("Time within which a ping must be answered."),
+  connect_timeout: duration("10s", "100ms").describe("Time within which `connect` must arrive."),
   queue_bytes: bytes("1MiB").describe(
     "Most bytes that wait for one connection; beyond it its readers fall back to the log.",
   ),
@@ -75,7 +75,7 @@ const client = z.strictObject({
     .prefault({})
     .describe("Rates, as `N/s` or `N/m`, with a burst of one period; `off` lifts one."),
   compression: z.boolean().default(false).describe("Offer permessage-deflate."),
-  beacon: duration("5s").describe("How often the heads of the log are compared with what was delivered live."),
+  beacon: duration("5s", "100ms").describe("How often the heads of the log are compared with what was delivered live."),
 });
 
 const auth = z.strictObject({
@@ -86,6 +86,7 @@ const auth = z.strictObject({
       public_key: z.string().optional().describe("PEM text or file with a public key."),
       algorithms: z
         .array(z.string())
+        .min(1)
         .optional()
         .describe("Accepted algorithms. Default: HS256 with `hmac`; RS256 and ES256 otherwise."),
       issuer: z.string().optional().describe("Required `iss`."),
@@ -109,7 +110,7 @@ const auth = z.strictObject({
 });
 
 const retention = z.strictObject({
-  age: optionalDuration.describe("Messages older than this may be removed."),
+  age: optionalDuration("1ms").describe("Messages older than this may be removed."),
   messages: z.int().min(1).optional().describe("Most messages kept per channel."),
   bytes: optionalBytes.describe("Most bytes of `data` kept per channel."),
 });
@@ -123,7 +124,7 @@ export const namespaceSchema = z.strictObject({
     .enum(DELIVERIES)
     .default("at-most-once")
     .describe("The promise; refused at start-up where the facets cannot keep it."),
-  dedupe: optionalDuration.describe(
+  dedupe: optionalDuration().describe(
     "Window within which a repeated idempotency key stores nothing. Default 10m with exactly-once.",
   ),
   retention: retention

@@ -14,7 +14,8 @@ const BYTES = {
 
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
 const SIZE = /^(\d+(?:\.\d+)?)(B|KB|MB|GB|KiB|MiB|GiB)$/;
-const RATE = /^(\d+)\/(s|m|h)$/;
+const RATE = /^([1-9]\d{0,8})\/(s|m|h)$/;
+const RATE_OR_OFF = /^(?:off|[1-9]\d{0,8}\/(?:s|m|h))$/;
 const BACKOFF = /^(\d+(?:\.\d+)?(?:ms|s|m|h|d))\.\.(\d+(?:\.\d+)?(?:ms|s|m|h|d))$/;
 
 /** A token bucket: `count` operations per `perMs`. */
@@ -29,19 +30,26 @@ export interface Backoff {
   readonly lastMs: number;
 }
 
-/** `250ms`, `25s`, `10m`, `24h`, `7d` → milliseconds; undefined if it is none. */
+/** Beyond it, a slip of the finger is likelier than a wish; and timers and stores calculate with what is below. */
+const LONGEST_MS = 100 * 365 * MILLISECONDS.d;
+
+/** `250ms`, `25s`, `10m`, `24h`, `7d` → milliseconds; undefined if it is none, or longer than 100 years. */
 export function parseDuration(text: string): number | undefined {
   const [, count, unit] = DURATION.exec(text) ?? [];
-  return count === undefined ? undefined : Number(count) * MILLISECONDS[unit as keyof typeof MILLISECONDS];
+  if (count === undefined) return undefined;
+  const ms = Number(count) * MILLISECONDS[unit as keyof typeof MILLISECONDS];
+  return ms <= LONGEST_MS ? ms : undefined;
 }
 
-/** `64KiB`, `1MB`, `512B` → bytes; undefined if it is none. */
+/** `64KiB`, `1MB`, `512B` → bytes; undefined if it is none, or more than a number can hold exactly. */
 export function parseBytes(text: string): number | undefined {
   const [, count, unit] = SIZE.exec(text) ?? [];
-  return count === undefined ? undefined : Math.round(Number(count) * BYTES[unit as keyof typeof BYTES]);
+  if (count === undefined) return undefined;
+  const bytes = Math.round(Number(count) * BYTES[unit as keyof typeof BYTES]);
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** `50/s`, `600/m` → a rate; undefined if it is none. */
+/** `50/s`, `600/m` → a rate of 1 to 999,999,999; undefined for `off` and everything else. */
 export function parseRate(text: string): Rate | undefined {
   const [, count, unit] = RATE.exec(text) ?? [];
   return count === undefined
@@ -57,26 +65,55 @@ export function formatDuration(ms: number): string {
   return `${ms}ms`;
 }
 
-function unit<T>(pattern: RegExp, example: string, parse: (text: string) => T) {
-  return z.string().regex(pattern, `must be written like ${example}`).transform(parse);
+/** The text is checked by a pattern first, so that the JSON Schema says it as well. */
+function unit<T>(pattern: RegExp, example: string, parse: (text: string) => T | undefined, flaw: Flaw<T> = noFlaw) {
+  return z
+    .string()
+    .regex(pattern, { message: `must be written like ${example}`, abort: true })
+    .transform((text, context): T => {
+      const value = parse(text);
+      const message = value === undefined ? `is out of range; write it like ${example}` : flaw(value);
+      if (value !== undefined && message === undefined) return value;
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    });
 }
 
-const durationUnit = unit(DURATION, "250ms, 30s, 10m, 24h or 7d", (text) => parseDuration(text) ?? 0);
-const sizeUnit = unit(SIZE, "512B, 64KiB or 1MiB", (text) => parseBytes(text) ?? 0);
-const rateUnit = z.union([z.literal("off").transform(() => undefined), unit(RATE, "50/s, 600/m or off", parseRate)]);
-const backoffUnit = unit(BACKOFF, "1s..5m", (text): Backoff => {
-  const [first = "", last = ""] = text.split("..");
-  return { firstMs: parseDuration(first) ?? 0, lastMs: parseDuration(last) ?? 0 };
-}).refine(({ firstMs, lastMs }) => firstMs > 0 && firstMs <= lastMs, "must go from a shorter to a longer delay");
+/** What is wrong with a value that could be read. */
+type Flaw<T> = (value: T) => string | undefined;
+const noFlaw = (): undefined => undefined;
 
-/** A duration that has no default. */
-export const optionalDuration = durationUnit.optional();
+function durationUnit(least: string) {
+  const leastMs = parseDuration(least) ?? 0;
+  return unit(DURATION, "250ms, 30s, 10m, 24h or 7d", parseDuration, (ms) =>
+    ms < leastMs ? `must be ${least} or longer` : undefined,
+  );
+}
+
+const sizeUnit = unit(SIZE, "512B, 64KiB or 1MiB", parseBytes, (size) => (size < 1 ? "must be 1B or more" : undefined));
+const rateUnit = z.string().regex(RATE_OR_OFF, "must be written like 50/s, 600/m or off").transform(parseRate);
+const backoffUnit = unit(
+  BACKOFF,
+  "1s..5m",
+  (text): Backoff | undefined => {
+    const [firstMs, lastMs] = text.split("..").map(parseDuration);
+    return firstMs === undefined || lastMs === undefined ? undefined : { firstMs, lastMs };
+  },
+  ({ firstMs, lastMs }) =>
+    firstMs > 0 && firstMs <= lastMs ? undefined : "must go from a shorter to a longer delay, as in 1s..5m",
+);
+
+/** A duration that has no default; `least` or longer. */
+export function optionalDuration(least = "0ms") {
+  return durationUnit(least).optional();
+}
+
 /** A size that has no default. */
 export const optionalBytes = sizeUnit.optional();
 
-/** A duration in milliseconds. */
-export function duration(standard: string) {
-  return durationUnit.prefault(standard);
+/** A duration in milliseconds, `least` or longer. */
+export function duration(standard: string, least = "0ms") {
+  return durationUnit(least).prefault(standard);
 }
 
 /** A size in bytes. */

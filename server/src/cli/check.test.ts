@@ -80,8 +80,8 @@ describe("todoku check", () => {
     assert.equal(code, 1);
     assert.equal(out, "");
     assert.match(error, /http\.prot is unknown; did you mean port\? \(.*todoku\.yaml, line 1\)/);
-    assert.match(error, /client\.ping: must be written like 250ms.*line 2/);
-    assert.match(error, /namespaces\.chat\.delivery: .*line 3/);
+    assert.match(error, /client\.ping is "soon": must be written like 250ms.*line 2/);
+    assert.match(error, /namespaces\.chat\.delivery is "twice": .*line 3/);
   });
 
   test("every promise that cannot be kept, and every file that cannot be read, are listed together", async () => {
@@ -122,7 +122,7 @@ namespaces:
     folder.write("bad.yaml", "a: [1\nb: 2");
     const bad = await folder.call(["check", "-c", "bad.yaml"]);
     assert.equal(bad.code, 1);
-    assert.match(bad.error, /bad\.yaml: /);
+    assert.match(bad.error, /bad\.yaml, line 2: /);
     folder.write("list.yaml", "- 1");
     const list = await folder.call(["check", "-c", "list.yaml"]);
     assert.equal(list.code, 1);
