@@ -126,3 +126,12 @@ test("the queue is full by number or by size, and low enough again at a quarter"
   while (!large.drained) large.take();
   assert.equal(large.queued?.offset, 5);
 });
+
+test("K8 without a log a message that comes again, as by a second gateway that is a little behind, is known by its id", () => {
+  const inbox = new Inbox("ticker:1");
+  assert.equal(inbox.receive({ id: "a", data: 1 }, 1), "taken");
+  assert.equal(inbox.receive({ id: "b", data: 2 }, 1), "taken");
+  assert.equal(inbox.receive({ id: "a", data: 1 }, 1), "known");
+  assert.equal(inbox.receive({ data: 3 }, 1), "taken");
+  assert.equal(inbox.receive({ data: 3 }, 1), "taken", "without an id nobody can tell");
+});

@@ -2,7 +2,7 @@
  * What has arrived for one subscription and was not handled yet, in order. It knows the three positions that everything else
  * is decided by: what was handled, what is queued, and what the server has sent on the present connection.
  */
-import { inEpoch, type Epoch, type Gap as WireGap, type Position, type Publication } from "@todoku/protocol";
+import { inEpoch, RecentIds, type Epoch, type Gap as WireGap, type Position, type Publication } from "@todoku/protocol";
 import { messageOf, type Gap, type Message } from "./message.ts";
 
 /** What stands in the queue. */
@@ -32,6 +32,8 @@ export class Inbox<Data> {
   #queued: Position | undefined;
   #sent: Position | undefined;
   #rewound = false;
+  /** What shows a repeat on a channel without a log. */
+  readonly #recent = new RecentIds();
 
   constructor(channel: string) {
     this.#channel = channel;
@@ -104,9 +106,10 @@ export class Inbox<Data> {
   }
 
   receive(publication: Publication, size: number): Outcome {
-    const { offset, prev } = publication;
+    const { offset, prev, id } = publication;
     const queued = this.#queued;
     if (offset === undefined || !queued) {
+      if (id !== undefined && !this.#recent.admit(id)) return "known";
       this.#push({ message: messageOf(this.#channel, publication, undefined), size, round: this.#round });
       return "taken";
     }

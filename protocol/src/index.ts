@@ -5,3 +5,4 @@ export * from "./error.ts";
 export * from "./position.ts";
 export type * from "./frames.ts";
 export * from "./depth.ts";
+export * from "./recent-ids.ts";

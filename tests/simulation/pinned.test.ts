@@ -29,6 +29,12 @@ const STORIES: readonly { readonly seed: number; readonly story: string }[] = [
     seed: 12,
     story: "an answer was lost on its way, and the repeated publish came twice where at-most-once was promised",
   },
+  {
+    seed: 7954,
+    story:
+      "a client got a message of a channel without a log, lost its connection, and got it again from a gateway whose bus " +
+      "was a little behind",
+  },
   { seed: 9, story: "the bus repeated a frame of a channel without a log, and subscribers got it twice" },
   {
     seed: 125,

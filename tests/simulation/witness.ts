@@ -26,10 +26,12 @@ export interface Trail {
   readonly failures: Map<string, number>;
   /** The epochs in which somebody began to read. */
   readonly epochs: Set<string>;
+  /** Who reads under this name. */
+  readonly readers: Set<string>;
 }
 
 export function newTrail(): Trail {
-  return { reached: undefined, sure: undefined, failures: new Map(), epochs: new Set() };
+  return { reached: undefined, sure: undefined, failures: new Map(), epochs: new Set(), readers: new Set() };
 }
 
 export interface WitnessOptions {
@@ -93,6 +95,7 @@ export class Life implements Watch {
     this.#witness = witness;
     this.#trail = trail;
     this.#bornIn = witness.ledger.epoch;
+    trail.readers.add(witness.options.name);
   }
 
   /** Where it stands: what was kept counts until the first message, for an earlier life may still be ending. */
@@ -142,9 +145,10 @@ export class Life implements Watch {
     this.#moveTo({ epoch, offset: Math.max(to, stored?.epoch === epoch ? stored.offset : 0) });
   }
 
-  /** Closed in good order: what was handled is remembered, if the last acknowledgement could arrive. */
+  /** Closed in good order: what was handled is remembered, if the last acknowledgement could arrive, and was not too late. */
   closed(connected: boolean): void {
-    if (this.#at && connected && this.#witness.options.calm) this.#trail.sure = this.#at;
+    const alone = this.#trail.readers.size === 1;
+    if (this.#at && connected && alone && this.#witness.options.calm) this.#trail.sure = this.#at;
   }
 
   /** Everything there is must have come. */

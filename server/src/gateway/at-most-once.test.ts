@@ -25,7 +25,7 @@ test("F1, R1 another program's JSON may have newlines: in a frame they would end
   assert.deepEqual(await reader.data(1), [{ text: "two\nlines" }]);
 });
 
-test("R7 a frame that the bus repeats is delivered once, also where no offset would show it", async (t) => {
+test("a frame that the bus repeats is delivered once, also where no offset would show it", async (t) => {
   const clock = new ManualClock();
   const backbone = withLossyBus(new MemoryBackbone({}, clock), () => "twice");
   await backbone.open();

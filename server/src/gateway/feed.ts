@@ -3,12 +3,11 @@
  * to the live ones in the order of the log. The bus may lose, repeat and reorder: the feed only trusts `prev`, and reads
  * the log for what is missing.
  */
-import type { Epoch, Position } from "@todoku/protocol";
+import { RecentIds, type Epoch, type Position } from "@todoku/protocol";
 import type { Frame, Log } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { GatewayObserver } from "./observer.ts";
-import { RecentIds } from "./recent-ids.ts";
 import { SharedPublication, signalBytes } from "./shared-publication.ts";
 
 /** What a feed delivers to. */

@@ -1,4 +1,7 @@
-/** The last few messages of a channel without a log: a bus may repeat a frame, and there no position would show it. */
+/**
+ * The last few messages of a channel without a log. There no position shows that a message comes again: because a bus
+ * repeats a frame, or because a client moved from one gateway to another that is a little behind.
+ */
 
 /** A repeat comes soon after the first, or not at all. */
 const REMEMBERED = 64;
