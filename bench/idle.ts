@@ -8,7 +8,7 @@ import { printTable } from "./table.ts";
 const CONNECTIONS = 5000;
 /** Connections before the first measurement: what the first ones bring into memory is not theirs alone. */
 const WARM_UP = 500;
-const FLAGS = ["--expose-gc", "--import", path.join(import.meta.dirname, "collect-on-signal.ts")];
+const FLAGS = ["--expose-gc", "--import", path.join(import.meta.dirname, "..", "tests", "collect-on-signal.ts")];
 
 const ONE_CHANNEL = (): string => "ticker:one";
 const OWN_CHANNEL = (i: number): string => `ticker:${i}`;

@@ -118,7 +118,7 @@ async function within(
   return { todoku, url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/connection/websocket` };
 }
 
-describe("the client of the base protocol, with a server that anyone may use", { timeout: 60_000 }, () => {
+describe("the client of the base protocol, with a server that anyone may use", { timeout: 180_000 }, () => {
   test("publishes, subscribes, and reads history", async (t) => {
     await using server = await ServerProcess.start(INSECURE);
     const centrifuge = client(t, server.webSocketUrl);
@@ -316,7 +316,7 @@ describe("the client of the base protocol, with a server that anyone may use", {
   });
 });
 
-describe("the client of the base protocol, with tokens", { timeout: 60_000 }, () => {
+describe("the client of the base protocol, with tokens", { timeout: 180_000 }, () => {
   test("connects as the user of its token, which others see", async (t) => {
     const { url } = await within(t, {});
     const token = await signToken(SECRET, { user: "ann", info: { name: "Ann" } });

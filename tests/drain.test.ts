@@ -39,7 +39,7 @@ async function stored(server: ServerProcess, channel: string): Promise<unknown[]
   return publications.map(({ data }) => data);
 }
 
-describe("SIGTERM", { timeout: 60_000 }, () => {
+describe("SIGTERM", { timeout: 180_000 }, () => {
   test("answers the publishes under way: what is stored and what was acknowledged are the same", async (t) => {
     await using server = await ServerProcess.start(CONFIG);
     const publishers = await Promise.all(Array.from({ length: 10 }, () => connected(t, server)));
@@ -97,7 +97,7 @@ describe("SIGTERM", { timeout: 60_000 }, () => {
   });
 
   test("tells clients to reconnect elsewhere, evenly over the time that is configured", async (t) => {
-    await using server = await ServerProcess.start({ ...CONFIG, drain: "1s" });
+    await using server = await ServerProcess.start({ ...CONFIG, drain: "2s" });
     const clients = await Promise.all(Array.from({ length: 20 }, () => connected(t, server)));
     const order: number[] = [];
     const closed = clients.map(async (client, i) => {
@@ -184,7 +184,7 @@ describe("SIGTERM", { timeout: 60_000 }, () => {
   });
 });
 
-describe("a server that cannot start says why, and ends with code 1", { timeout: 60_000 }, () => {
+describe("a server that cannot start says why, and ends with code 1", { timeout: 180_000 }, () => {
   test("the port is in use", async (t) => {
     await using server = await ServerProcess.prepare(CONFIG);
     const other = createServer().listen(server.port, "127.0.0.1");

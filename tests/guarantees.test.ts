@@ -121,7 +121,7 @@ async function stored(client: Todoku<Numbers>, channel: string): Promise<number[
   return messages.map(({ data }) => data);
 }
 
-describe("at-most-once", { timeout: 60_000 }, () => {
+describe("at-most-once", { timeout: 180_000 }, () => {
   test("while connected every message comes once, in order", async (t) => {
     const inbox = new Inbox(connect(t), "ticker:1");
     await inbox.subscription.ready;
@@ -152,7 +152,7 @@ describe("at-most-once", { timeout: 60_000 }, () => {
   });
 });
 
-describe("at-least-once", { timeout: 60_000 }, () => {
+describe("at-least-once", { timeout: 180_000 }, () => {
   test("an acknowledged publish survives the kill of the server, and its subscriber gets it", async (t) => {
     await using own = await ServerProcess.start(CONFIG);
     const client = connect(t, {}, own.url);
@@ -294,7 +294,7 @@ describe("at-least-once", { timeout: 60_000 }, () => {
   });
 });
 
-describe("exactly-once", { timeout: 60_000 }, () => {
+describe("exactly-once", { timeout: 180_000 }, () => {
   test("a repeated key stores nothing and gives the first position, also after a restart", async (t) => {
     await using own = await ServerProcess.start(CONFIG);
     const client = connect(t, {}, own.url);
@@ -416,7 +416,7 @@ describe("exactly-once", { timeout: 60_000 }, () => {
   });
 });
 
-describe("memory promises what it can keep", { timeout: 60_000 }, () => {
+describe("memory promises what it can keep", { timeout: 180_000 }, () => {
   const memory = { type: "memory" } as const;
   const kept = { ...open, backbone: "here", retention: { messages: 100 } } as const;
 
