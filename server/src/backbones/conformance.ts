@@ -20,6 +20,7 @@ import {
   type Range,
   type StoredMessage,
 } from "./contract.ts";
+import { queueConformance } from "./queue-conformance.ts";
 
 /** How the suite gets at a backbone. */
 export interface ConformanceHarness {
@@ -29,6 +30,8 @@ export interface ConformanceHarness {
   restart(): Promise<void>;
   /** Moves the clock that the store measures age and windows by; absent where that clock cannot be moved. */
   advance?(ms: number): Promise<void>;
+  /** What that clock says, in ms since 1970; absent where it is this process's. */
+  now?(): number;
   /** Ends everything. */
   close(): Promise<void>;
 }
@@ -75,6 +78,13 @@ export function conformance(name: string, makeHarness: () => Promise<Conformance
     rule("an open backbone answers its check", undefined, async ({ one }) => one.check());
 
     for (const { title, needs, run } of RULES) rule(title, needs, run);
+
+    const restart = async (): Promise<void> => {
+      await harness.restart();
+      one = await harness.open();
+      other = await harness.open();
+    };
+    queueConformance(name, () => ({ harness, one, other, restart }));
 
     test("what was stored outlives a restart of the store, or the epoch changes", async (context) => {
       if (!one.log) {
@@ -153,6 +163,7 @@ export function conformance(name: string, makeHarness: () => Promise<Conformance
       if (third.log) await assert.rejects(third.log.read("closed", { limit: 1 }), BackboneError);
       if (third.bus) await assert.rejects(third.bus.publish("closed", signal("x")), BackboneError);
       if (third.cursors) await assert.rejects(third.cursors.write([]), BackboneError);
+      if (third.queue) await assert.rejects(third.queue.info("closed"), BackboneError);
     });
   });
 }

@@ -197,40 +197,139 @@ export interface Cursors {
   forget(key: CursorKey): Promise<void>;
 }
 
-/** A message in the hands of one consumer. */
+/** A job in the hands of one consumer. */
 export interface Lease {
-  /** Names this hand-out; a later hand-out of the same job has another. */
+  /** Names this hand-out; a later hand-out of the same job has another. Nobody can guess it. */
   readonly lease: string;
   readonly job: Message;
-  /** 1 on the first hand-out. */
+  /** 1 on the first hand-out; one more with each that was not given back untried. */
   readonly attempt: number;
 }
 
+export interface EnqueueOptions {
+  /** With it, a second job with the same key in the same queue within `windowMs` is not stored. */
+  readonly dedupe?: AppendOptions["dedupe"];
+  /** Not handed out before; ms since 1970. Only with `capabilities.queue.deliverAt`. */
+  readonly deliverAt?: number;
+  /** Forgotten from then on, unless somebody has it in hand; ms since 1970. Only with `capabilities.queue.ttl`. */
+  readonly expiresAt?: number;
+}
+
+/** What happens to jobs that are not done. Every call for a queue is given the same. */
+export interface Redelivery {
+  /** Attempts after which a job is given up. */
+  readonly maxAttempts: number;
+  /** Delay after the first failed attempt; doubles with each up to `lastMs`. */
+  readonly backoff: { readonly firstMs: number; readonly lastMs: number };
+  /** Jobs that are given up are kept as dead letters; else they are forgotten. */
+  readonly deadLetters: boolean;
+}
+
+export interface LeaseOptions {
+  /** At most so many, ≥ 1. */
+  readonly limit: number;
+  readonly leaseMs: number;
+  readonly redelivery: Redelivery;
+}
+
+export interface HandOut {
+  readonly leases: readonly Lease[];
+  /** When to ask again, as far as the store knows: a delay or a lease of this group ends then. */
+  readonly nextInMs?: number;
+}
+
+export interface Failure {
+  readonly redelivery: Redelivery;
+  /** Instead of the delay that `redelivery` says. */
+  readonly retryInMs?: number;
+  /** Nobody tried it: it is available at once, and the attempt does not count (where the broker can tell). */
+  readonly untried?: boolean;
+  /** What went wrong, for who reads the dead letters. */
+  readonly reason?: string;
+}
+
+/** A message that is stored together with the end of a job: in a channel's log, or as another job. */
+export type Result =
+  | { readonly channel: string; readonly message: Message; readonly options: AppendOptions }
+  | { readonly queue: string; readonly message: Message; readonly options: EnqueueOptions };
+
 /** `done`: it took effect. `fenced`: the lease was lost, nothing happened. */
 export type LeaseOutcome = "done" | "fenced";
+/** `again`: it will be handed out again. `dead`: it was given up. */
+export type FailOutcome = "again" | "dead" | "fenced";
+
+export interface GroupInfo {
+  readonly group: string;
+  /** May be handed out now. */
+  readonly ready: number;
+  readonly leased: number;
+  /** Waiting for `deliverAt` or after a failed attempt. A job that nobody has looked at yet counts as ready. */
+  readonly delayed: number;
+  readonly dead: number;
+  /** When the oldest job that this group has not done was accepted; ms since 1970. */
+  readonly oldestTime?: number;
+}
+
+export interface QueueInfo {
+  readonly paused: boolean;
+  /** Kept because some group has not done them, or because there is no group yet. */
+  readonly jobs: number;
+  readonly groups: readonly GroupInfo[];
+}
+
+export interface DeadLetter {
+  /** Names it within its queue. */
+  readonly id: string;
+  readonly group: string;
+  readonly job: Message;
+  readonly attempts: number;
+  /** When it was given up; ms since 1970. */
+  readonly time: number;
+  readonly reason: string;
+}
+
+/** Jobs that were given up, oldest first. */
+export interface DeadLetters {
+  /** Those after the one with the id `after`. */
+  list(queue: string, options: { readonly limit: number; readonly after?: string }): Promise<readonly DeadLetter[]>;
+  /** The ones with these ids that there are, in the order of `ids`. */
+  get(queue: string, ids: readonly string[]): Promise<readonly DeadLetter[]>;
+  /** Hands them to their group again, as if for the first time. Resolves with how many there were. */
+  replay(queue: string, ids: readonly string[]): Promise<number>;
+  /** Forgets them. Resolves with how many there were. */
+  purge(queue: string, ids: readonly string[]): Promise<number>;
+}
 
 /**
  * Kept until done, leased to one consumer of each group.
  *
- * - A job enqueued before or after a group first appeared is handed to exactly one of its consumers at a time.
- * - A lease ends by `done`, `fail`, or by itself after `leaseMs`; the job then becomes available again (except after `done`).
- * - An outcome is `fenced` from the moment the lease ended, through every instance.
+ * - A group exists from its first `lease` on, and is handed every job that is kept then or enqueued later. A job is kept until
+ *   every group has done it (or given it up); without a group it is kept.
+ * - A job is in the hands of at most one consumer of a group at a time. Jobs are handed out in the order of `enqueue`, as
+ *   far as delays, failures and several consumers allow.
+ * - `enqueue` resolves when the job is stored as durably as the broker is configured to store.
+ * - A lease ends by `done`, by `fail`, or by itself after `leaseMs`. After the latter two the job is available again after
+ *   the delay of `redelivery`, or was its last attempt and is given up.
+ * - An outcome is `fenced` from the moment the lease ended, through every instance, and nothing happens then.
+ * - `extend` lets the lease end `leaseMs` from now: later or earlier than before.
+ * - `done` with `results` stores all of them together with the end of the job, or nothing. Only with `capabilities.queue.results`;
+ *   they go to this backbone.
+ * - `lease` answers nothing while the queue is paused; leases that are held go on.
  */
 export interface Queue {
-  enqueue(
-    queue: string,
-    job: Message,
-    options: AppendOptions & { readonly deliverAt?: number },
-  ): Promise<{ readonly duplicate: boolean }>;
-  /** Up to `limit` leases; an empty list when nothing is available. */
-  lease(
-    queue: string,
-    group: string,
-    options: { readonly limit: number; readonly leaseMs: number },
-  ): Promise<readonly Lease[]>;
-  done(queue: string, group: string, lease: string): Promise<LeaseOutcome>;
-  fail(queue: string, group: string, lease: string, retryInMs: number): Promise<LeaseOutcome>;
+  enqueue(queue: string, job: Message, options: EnqueueOptions): Promise<{ readonly duplicate: boolean }>;
+  /** Never waits for a job to come. */
+  lease(queue: string, group: string, options: LeaseOptions): Promise<HandOut>;
+  done(queue: string, group: string, lease: string, results?: readonly Result[]): Promise<LeaseOutcome>;
+  fail(queue: string, group: string, lease: string, failure: Failure): Promise<FailOutcome>;
   extend(queue: string, group: string, lease: string, leaseMs: number): Promise<LeaseOutcome>;
+  /** Calls the listener when a job may have become available, through every instance. Only a hint: it may be lost. */
+  watch(queue: string, listener: () => void): Promise<() => Promise<void>>;
+  info(queue: string): Promise<QueueInfo>;
+  pause(queue: string, paused: boolean): Promise<void>;
+  /** Forgets a group and what it has not done; its dead letters stay. */
+  forget(queue: string, group: string): Promise<void>;
+  readonly dead: DeadLetters;
 }
 
 /** The promises, weakest first. */
@@ -259,6 +358,17 @@ export interface Capabilities {
   readonly messageBytes: number;
   /** Which retention limits the log honours. */
   readonly retention: readonly (keyof Retention)[];
+  /** What the queue can beyond the contract; absent without a queue. */
+  readonly queue?: QueueCapabilities;
+}
+
+export interface QueueCapabilities {
+  /** Jobs can be held back until a time. */
+  readonly deliverAt: boolean;
+  /** Jobs can expire. */
+  readonly ttl: boolean;
+  /** `done` stores results in the same transaction. */
+  readonly results: boolean;
 }
 
 /** What every call of a backbone rejects with. `cause` is the broker client's own error. */

@@ -19,6 +19,7 @@ conformance("memory", async () => {
       store = new MemoryStore(clock);
     },
     advance: (ms) => clock.advance(ms),
+    now: () => clock.now(),
     close: async () => {},
   };
 });

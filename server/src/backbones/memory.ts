@@ -3,12 +3,12 @@
  *
  * Connection: none. A `MemoryStore` may be handed to several backbones of one process, which then see the same messages.
  *
- * Delivery semantics: bus, log and cursors in one event loop, so every subscriber sees a channel's messages in the order
- * of the log. Nothing survives the process: each store has its own epoch.
+ * Delivery semantics: bus, log, cursors and queues in one event loop, so every subscriber sees a channel's messages in the order
+ * of the log, and a job's results are stored together with its end. Nothing survives the process: each store has its own epoch.
  *
  * Capabilities: at-most-once, with history and resume while the process lives; deduplication within any window.
  *
- * Limits: what fits into memory. Beyond `bytes`, the channels that were written longest ago are emptied first; each keeps a
+ * Limits: what fits into memory. Jobs are kept until they are done, however many there are. Beyond `bytes`, the channels that were written longest ago are emptied first; each keeps a
  * small record of where it stood, so that its offsets never repeat.
  */
 import {
@@ -29,6 +29,7 @@ import {
   type Head,
   type Log,
   type Message,
+  type Queue,
   type Range,
   type ReadOptions,
   type Retention,
@@ -37,6 +38,8 @@ import {
 import type { Clock } from "../clock.ts";
 import { movesBack, nextFence } from "./cursor-order.ts";
 import { LocalBus } from "./local-bus.ts";
+import { localQueue } from "./local-queue/facet.ts";
+import { MemoryQueueTables } from "./local-queue/memory-tables.ts";
 import { SlidingList } from "./sliding-list.ts";
 
 export interface MemorySettings {
@@ -53,6 +56,7 @@ export const MEMORY_CAPABILITIES: Capabilities = Object.freeze({
   dedupeWindowMs: Number.MAX_SAFE_INTEGER,
   messageBytes: 64 * 1024 * 1024,
   retention: ["ageMs", "messages", "bytes"],
+  queue: Object.freeze({ deliverAt: true, ttl: true, results: true }),
 } satisfies Capabilities);
 
 const DEFAULT_BYTES = 256 * 1024 * 1024;
@@ -92,6 +96,8 @@ export class MemoryStore {
   readonly keyed: Set<Channel> = new Set();
   readonly bus: LocalBus = new LocalBus();
   readonly cursors: Map<string, HeldCursor> = new Map();
+  readonly queues: MemoryQueueTables = new MemoryQueueTables();
+  readonly queueWatchers: LocalBus = new LocalBus();
   /** Of all messages, with what they cost beside their data. */
   bytes = 0;
 
@@ -106,6 +112,7 @@ export class MemoryBackbone implements Backbone {
   readonly bus: Bus;
   readonly log: Log;
   readonly cursors: Cursors;
+  readonly queue: Queue;
   readonly #store: MemoryStore;
   readonly #clock: Clock;
   readonly #mostBytes: number;
@@ -134,6 +141,27 @@ export class MemoryBackbone implements Backbone {
       },
       forget: async (key) => this.#forget(key),
     };
+    this.queue = localQueue(
+      {
+        tables: () => {
+          this.#mustBeOpen();
+          return this.#store.queues;
+        },
+        write: async (work, committed) => {
+          const result = work();
+          committed?.(result);
+          return result;
+        },
+        mustHaveRoom: () => {},
+        // One turn of the event loop is a transaction: nobody sees the announcement before the rest.
+        append: (channel, message, options) => {
+          this.#append(channel, message, options);
+          return () => {};
+        },
+      },
+      clock,
+      store.queueWatchers,
+    );
   }
 
   async open(): Promise<void> {

@@ -23,8 +23,8 @@ export interface BackboneType {
 
 /** What each type of backbone can promise, without making one. */
 export const BACKBONE_TYPES: Readonly<Record<BackboneSettings["type"], BackboneType>> = {
-  memory: { capabilities: MEMORY_CAPABILITIES, facets: ["bus", "log", "cursors"] },
-  embedded: { capabilities: EMBEDDED_CAPABILITIES, facets: ["bus", "log", "cursors"] },
+  memory: { capabilities: MEMORY_CAPABILITIES, facets: ["bus", "log", "cursors", "queue"] },
+  embedded: { capabilities: EMBEDDED_CAPABILITIES, facets: ["bus", "log", "cursors", "queue"] },
   "redis-pubsub": { capabilities: REDIS_PUBSUB_CAPABILITIES, facets: ["bus"] },
   "redis-sharded": { capabilities: REDIS_SHARDED_CAPABILITIES, facets: ["bus"] },
   "redis-streams": { capabilities: redisStreamsCapabilities("replicas"), facets: ["bus", "log", "cursors"] },

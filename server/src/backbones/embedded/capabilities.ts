@@ -10,4 +10,5 @@ export const EMBEDDED_CAPABILITIES: Capabilities = Object.freeze({
   dedupeWindowMs: 30 * 86_400_000,
   messageBytes: 64 * 1024 * 1024,
   retention: ["ageMs", "messages", "bytes"],
+  queue: Object.freeze({ deliverAt: true, ttl: true, results: true }),
 } satisfies Capabilities);

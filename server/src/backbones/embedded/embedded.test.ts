@@ -24,6 +24,7 @@ conformance("embedded", async () => {
       owner = undefined;
     },
     advance: (ms) => clock.advance(ms),
+    now: () => clock.now(),
     close: async () => {
       await owner?.close();
       await rm(folder, { recursive: true });

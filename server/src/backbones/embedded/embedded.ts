@@ -4,11 +4,12 @@
  * Connection: a folder, owned by one process at a time. LMDB maps its file into memory; a crash of the process or of the
  * machine leaves the last committed transaction.
  *
- * Delivery semantics: the appends, cursor moves and removals of one turn of the event loop are one transaction, with
- * their idempotency keys, and are answered and announced on the bus only after it is on disk. So nobody ever sees a
+ * Delivery semantics: the appends, cursor moves, removals and whatever happens to jobs in one turn of the event loop are one
+ * transaction, with their idempotency keys, and are answered and announced on the bus only after it is on disk. So nobody ever sees a
  * message that a power loss could take back. The epoch is made with the store and stays with it.
  *
- * Capabilities: exactly-once within a deduplication window of up to 30 days; retention by age, count and bytes.
+ * Capabilities: exactly-once within a deduplication window of up to 30 days; retention by age, count and bytes; a job's
+ * results are stored in the transaction that ends it.
  *
  * Limits: one process. Committing blocks the event loop for as long as the disk takes to flush, once per turn however
  * many messages there are. A full disk refuses what is to be written; reading goes on.
@@ -30,16 +31,26 @@ import {
   type FrameListener,
   type Log,
   type Message,
+  type Queue,
   type Range,
   type ReadOptions,
 } from "../contract.ts";
 import { LocalBus } from "../local-bus.ts";
+import { localQueue } from "../local-queue/facet.ts";
 import { EMBEDDED_CAPABILITIES } from "./capabilities.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { ownFolder } from "./owner.ts";
 import { Room } from "./room.ts";
 import { Store } from "./store.ts";
-import { appendRow, claimCursor, forgetCursor, readRange, removeMessages, writeCursor } from "./rows.ts";
+import {
+  appendRow,
+  claimCursor,
+  type StoredRow,
+  forgetCursor,
+  readRange,
+  removeMessages,
+  writeCursor,
+} from "./rows.ts";
 import { Sweeper } from "./sweeper.ts";
 
 export interface EmbeddedSettings {
@@ -62,6 +73,7 @@ export class EmbeddedBackbone implements Backbone {
   readonly bus: Bus;
   readonly log: Log;
   readonly cursors: Cursors;
+  readonly queue: Queue;
   readonly #name: string;
   readonly #settings: EmbeddedSettings;
   readonly #clock: Clock;
@@ -96,6 +108,18 @@ export class EmbeddedBackbone implements Backbone {
         this.#write((store) => writes.map((write) => writeCursor(store, write))),
       forget: (key: CursorKey) => this.#write((store) => forgetCursor(store, key)),
     };
+    this.queue = localQueue(
+      {
+        tables: () => this.#open().store.queues,
+        write: async (work, committed) => this.#open().commits.run(work, committed),
+        mustHaveRoom: (bytes) => this.#open().room.take(bytes),
+        append: (channel, message, options) => {
+          const stored = appendRow(this.#open().store, channel, message, options, this.#clock.now());
+          return () => this.#announce(channel, message, stored);
+        },
+      },
+      clock,
+    );
   }
 
   async open(): Promise<void> {
@@ -154,13 +178,13 @@ export class EmbeddedBackbone implements Backbone {
     const { epoch, offset, duplicate } = await commits.run(
       () => appendRow(store, channel, message, options, now, room),
       // Announced in the order of the log, before anything else runs.
-      ({ prev, ...stored }) => {
-        if (stored.duplicate) return;
-        const position = { epoch: stored.epoch, offset: stored.offset };
-        this.#listeners.emit(channel, { kind: "message", message, position, prev });
-      },
+      (stored) => this.#announce(channel, message, stored),
     );
     return { epoch, offset, duplicate };
+  }
+
+  #announce(channel: string, message: Message, { epoch, offset, prev, duplicate }: StoredRow): void {
+    if (!duplicate) this.#listeners.emit(channel, { kind: "message", message, position: { epoch, offset }, prev });
   }
 
   #read(channel: string, options: ReadOptions): Range {

@@ -20,6 +20,11 @@ import type { ChannelRow, MessageRow, Store } from "./store.ts";
 /** Longer keys are replaced by their hash: LMDB's keys have at most 1,978 bytes. */
 const LONGEST_NAME = 1000;
 
+export interface StoredRow extends Appended {
+  /** Offset of the channel's message before it. */
+  readonly prev: number;
+}
+
 /** @throws BackboneError `full`, before anything is written, if `room` has none. */
 export function appendRow(
   store: Store,
@@ -28,7 +33,7 @@ export function appendRow(
   { retention, dedupe }: AppendOptions,
   now: number,
   room?: Pick<Room, "take">,
-): Appended & { readonly prev: number } {
+): StoredRow {
   const { epoch } = store;
   const row = channelRow(store, channel);
   const prev = row.head;

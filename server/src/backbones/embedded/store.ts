@@ -2,6 +2,7 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
 import { open, type Database, type RootDatabase } from "lmdb";
+import { QueueRows } from "./queue-rows.ts";
 import { BackboneError, type Cursor, type Message, type Retention } from "../contract.ts";
 
 /** `[id, time, data, info?, tags?]`; compact, and the same in every version of format 1. */
@@ -47,6 +48,7 @@ export class Store {
   /** `[due, channel]`: the channels in the order in which their oldest message reaches its age. */
   readonly dues: Database<true, [number, string]>;
   readonly cursors: Database<CursorRow, string>;
+  readonly queues: QueueRows;
   readonly epoch: string;
 
   private constructor(root: RootDatabase<AboutRow, string>, epoch: string) {
@@ -57,6 +59,7 @@ export class Store {
     this.expiries = root.openDB({ name: "expiries" });
     this.dues = root.openDB({ name: "dues" });
     this.cursors = root.openDB({ name: "cursors" });
+    this.queues = new QueueRows(root, this.keys, this.expiries);
     this.epoch = epoch;
   }
 
@@ -66,7 +69,7 @@ export class Store {
     let root: RootDatabase<AboutRow, string> | undefined;
     try {
       checkWhole(name, file);
-      root = open<AboutRow, string>({ path: file, maxDbs: 8, overlappingSync: false });
+      root = open<AboutRow, string>({ path: file, maxDbs: 16, overlappingSync: false });
       return new Store(root, epochIn(root, name, file, newEpoch));
     } catch (error) {
       await root?.close();
@@ -79,7 +82,8 @@ export class Store {
     let pages = 0;
     let end = 0;
     let bytesPerPage = 0;
-    for (const table of [this.messages, this.channels, this.keys, this.expiries, this.dues, this.cursors]) {
+    const own = [this.messages, this.channels, this.keys, this.expiries, this.dues, this.cursors];
+    for (const table of [...own, ...this.queues.all]) {
       const stats = table.getStats() as PageCounts;
       pages += stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
       end = stats.lastPageNumber + 1;

@@ -1,0 +1,249 @@
+/**
+ * The queue of a store in the gateway's own process: `memory` and `embedded` keep the same rows in different tables.
+ *
+ * Jobs are numbered. A group has a cursor, beyond which it has looked at no job; below it, what is leased, delayed or failed
+ * has a state. So `enqueue` costs the same for any number of groups, and a job is kept while some group's cursor is below
+ * it or some group has a state of it.
+ */
+import type {
+  DeadLetter,
+  EnqueueOptions,
+  Failure,
+  FailOutcome,
+  HandOut,
+  Lease,
+  LeaseOptions,
+  LeaseOutcome,
+  Message,
+  QueueInfo,
+} from "../contract.ts";
+import { delayAfter, END, Round } from "./round.ts";
+import type { DeadRow, GroupRow, QueueRow, QueueTables, StateRow } from "./tables.ts";
+
+/** Jobs looked at in one call beyond those handed out (delayed, expired, given up), so that a call stays short. */
+const MOST_LOOKS = 500;
+
+/** Every method runs within one transaction of the tables; `now` is in ms since 1970. */
+export class LocalQueue {
+  readonly #tables: QueueTables;
+
+  constructor(tables: QueueTables) {
+    this.#tables = tables;
+  }
+
+  enqueue(queue: string, job: Message, options: EnqueueOptions, now: number): { readonly duplicate: boolean } {
+    const { dedupe, deliverAt, expiresAt } = options;
+    if (dedupe && this.#tables.seen(queue, dedupe.key, dedupe.windowMs, now)) return { duplicate: true };
+    const row = this.#row(queue);
+    row.head++;
+    row.jobs++;
+    const times = { ...(deliverAt !== undefined && { deliverAt }), ...(expiresAt !== undefined && { expiresAt }) };
+    this.#tables.jobs.putSync([queue, row.head], { job, ...times });
+    this.#tables.queues.putSync(queue, row);
+    return { duplicate: false };
+  }
+
+  /** `nonce` makes the names of the leases; it is never used again. */
+  lease(queue: string, name: string, options: LeaseOptions, nonce: string, now: number): HandOut {
+    const row = this.#row(queue);
+    const group = this.#group(queue, row, name);
+    if (row.paused) {
+      this.#tables.queues.putSync(queue, row);
+      return { leases: [] };
+    }
+    const round = new Round(this.#tables, queue, row, group, now);
+    const leases: Lease[] = [];
+    let looks = options.limit + MOST_LOOKS;
+    const handOut = (number: number, job: Message, attempts: number): void => {
+      round.hold(number, { attempts: attempts + 1, lease: nonce, due: now + options.leaseMs });
+      leases.push({ lease: `${number}-${nonce}`, job, attempt: attempts + 1 });
+    };
+    // What was begun comes before what is new.
+    for (const { number, state } of round.due(looks)) {
+      if (leases.length === options.limit) break;
+      looks--;
+      round.release(number, state);
+      if (state.lease !== undefined && round.putOff(number, state, options.redelivery)) continue;
+      const job = this.#tables.jobs.get([queue, number]);
+      if (!job || (job.expiresAt ?? END) <= now) round.finish(number);
+      else handOut(number, job.job, state.attempts);
+    }
+    for (const { number, job } of round.unseen(looks)) {
+      if (leases.length === options.limit) break;
+      looks--;
+      round.pass(number);
+      const { deliverAt = 0, expiresAt = END } = job;
+      if (expiresAt <= now) round.finish(number);
+      else if (deliverAt > now) round.hold(number, { attempts: 0, due: deliverAt });
+      else handOut(number, job.job, 0);
+    }
+    this.#tables.queues.putSync(queue, row);
+    const next = leases.length === options.limit || looks <= 0 ? now : round.nextDue();
+    return { leases, ...(next !== undefined && { nextInMs: Math.max(0, next - now) }) };
+  }
+
+  /** `store` stores the results; it is called if the lease is held. */
+  done(queue: string, group: string, lease: string, store: () => void, now: number): LeaseOutcome {
+    if (this.#held(queue, group, lease, now, "fenced", () => "done") === "fenced") return "fenced";
+    // Before the rows are read for the end: a result may be a job of the same queue.
+    store();
+    return this.#held(queue, group, lease, now, "fenced", (round, number, state) => {
+      round.release(number, state);
+      round.finish(number);
+      return "done";
+    });
+  }
+
+  fail(queue: string, group: string, lease: string, failure: Failure, now: number): FailOutcome {
+    const { redelivery, retryInMs, untried, reason = "it failed" } = failure;
+    return this.#held(queue, group, lease, now, "fenced", (round, number, held) => {
+      const { attempts } = held;
+      round.release(number, held);
+      if (untried === true) {
+        round.hold(number, { attempts: attempts - 1, due: now });
+        return "again";
+      }
+      if (attempts >= redelivery.maxAttempts) {
+        round.giveUp(number, attempts, reason, redelivery);
+        return "dead";
+      }
+      const due = now + (retryInMs ?? delayAfter(attempts, redelivery));
+      round.hold(number, { attempts, due });
+      return "again";
+    });
+  }
+
+  extend(queue: string, group: string, lease: string, leaseMs: number, now: number): LeaseOutcome {
+    return this.#held(queue, group, lease, now, "fenced", (round, number, state) => {
+      round.release(number, state);
+      round.hold(number, { ...state, due: now + leaseMs });
+      return "done";
+    });
+  }
+
+  info(queue: string, now: number): QueueInfo {
+    const row = this.#row(queue);
+    return {
+      paused: row.paused,
+      jobs: row.jobs,
+      groups: row.groups.map((group) => new Round(this.#tables, queue, row, group, now).info()),
+    };
+  }
+
+  pause(queue: string, paused: boolean): void {
+    this.#tables.queues.putSync(queue, { ...this.#row(queue), paused });
+  }
+
+  forget(queue: string, name: string, now: number): void {
+    const row = this.#row(queue);
+    const group = row.groups.find((candidate) => candidate.name === name);
+    if (!group) return;
+    row.groups = row.groups.filter((candidate) => candidate !== group);
+    const { states, dues, jobs } = this.#tables;
+    for (const { key } of Array.from(states.getRange({ start: [queue, name, 0], end: [queue, name, END] })))
+      states.removeSync(key);
+    for (const { key } of Array.from(dues.getRange({ start: [queue, name, 0, 0], end: [queue, name, END, 0] })))
+      dues.removeSync(key);
+    if (row.groups.length > 0) {
+      const round = new Round(this.#tables, queue, row, group, now);
+      for (const { key } of Array.from(jobs.getRange({ start: [queue, 0], end: [queue, END] }))) round.finish(key[1]);
+    }
+    this.#tables.queues.putSync(queue, row);
+  }
+
+  // ── dead letters ───────────────────────────────────────────────────────────
+
+  listDead(queue: string, after: string | undefined, limit: number): readonly DeadLetter[] {
+    const start: [string, number] = [queue, (idOf(after ?? "0") ?? 0) + 1];
+    const rows = this.#tables.dead.getRange({ start, end: [queue, END], limit });
+    return [...rows].map(({ key, value }) => deadLetter(key[1], value));
+  }
+
+  getDead(queue: string, ids: readonly string[]): readonly DeadLetter[] {
+    return this.#dead(queue, ids).map(([number, row]) => deadLetter(number, row));
+  }
+
+  replay(queue: string, ids: readonly string[], now: number): number {
+    const row = this.#row(queue);
+    const found = this.#dead(queue, ids);
+    for (const [id, dead] of found) {
+      this.#bury(queue, row, id, dead);
+      const key: [string, number] = [queue, dead.number];
+      if (!this.#tables.jobs.get(key)) {
+        this.#tables.jobs.putSync(key, { job: dead.job });
+        row.jobs++;
+      }
+      const known = row.groups.find(({ name }) => name === dead.group);
+      const group = known ?? { name: dead.group, cursor: row.head, holes: 0, leased: 0, later: 0, dead: 0 };
+      if (!known) row.groups.push(group);
+      new Round(this.#tables, queue, row, group, now).hold(dead.number, { attempts: 0, due: now });
+    }
+    this.#tables.queues.putSync(queue, row);
+    return found.length;
+  }
+
+  purge(queue: string, ids: readonly string[]): number {
+    const row = this.#row(queue);
+    const found = this.#dead(queue, ids);
+    for (const [id, dead] of found) this.#bury(queue, row, id, dead);
+    this.#tables.queues.putSync(queue, row);
+    return found.length;
+  }
+
+  #dead(queue: string, ids: readonly string[]): readonly (readonly [number, DeadRow])[] {
+    return [...new Set(ids)].flatMap((id) => {
+      const number = idOf(id);
+      const row = number === undefined ? undefined : this.#tables.dead.get([queue, number]);
+      return number !== undefined && row ? [[number, row] as const] : [];
+    });
+  }
+
+  #bury(queue: string, row: QueueRow, id: number, { group }: DeadRow): void {
+    this.#tables.dead.removeSync([queue, id]);
+    const known = row.groups.find(({ name }) => name === group);
+    if (known) known.dead--;
+  }
+
+  // ── rows ───────────────────────────────────────────────────────────────────
+
+  #row(queue: string): QueueRow {
+    return this.#tables.queues.get(queue) ?? { head: 0, jobs: 0, paused: false, lastDead: 0, groups: [] };
+  }
+
+  #group(queue: string, row: QueueRow, name: string): GroupRow {
+    const known = row.groups.find((candidate) => candidate.name === name);
+    if (known) return known;
+    const kept = this.#tables.jobs.getKeysCount({ start: [queue, 0], end: [queue, END] });
+    const made = { name, cursor: 0, holes: row.head - kept, leased: 0, later: 0, dead: 0 };
+    row.groups.push(made);
+    return made;
+  }
+
+  #held<T>(
+    queue: string,
+    name: string,
+    lease: string,
+    now: number,
+    fenced: T,
+    work: (round: Round, number: number, state: StateRow) => T,
+  ): T {
+    const dash = lease.indexOf("-");
+    const number = Number(lease.slice(0, dash));
+    const row = this.#row(queue);
+    const group = row.groups.find((candidate) => candidate.name === name);
+    if (dash < 1 || !Number.isSafeInteger(number) || !group) return fenced;
+    const state = this.#tables.states.get([queue, name, number]);
+    if (!state || state.lease !== lease.slice(dash + 1) || state.due <= now) return fenced;
+    const outcome = work(new Round(this.#tables, queue, row, group, now), number, state);
+    this.#tables.queues.putSync(queue, row);
+    return outcome;
+  }
+}
+
+function idOf(text: string): number | undefined {
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+function deadLetter(id: number, { group, job, attempts, time, reason }: DeadRow): DeadLetter {
+  return { id: String(id), group, job, attempts, time, reason };
+}
