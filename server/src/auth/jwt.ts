@@ -1,19 +1,18 @@
 /** Connection and subscription tokens: JSON Web Tokens, checked by `jose` with the algorithms that are configured. */
-import { createPublicKey, createSecretKey, type KeyObject } from "node:crypto";
+import { createPublicKey, createSecretKey } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { CLOSES, ERRORS, TodokuError, type Code, type Json } from "@todoku/protocol";
-import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from "jose";
+import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from "jose";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Authenticator, ConnectionClaims, ServerSideSubscription, SubscriptionClaims } from "./authenticator.ts";
+import { KeySet, KeysUnavailable } from "./key-set.ts";
 
 type JwtConfig = NonNullable<Config["auth"]["jwt"]>;
 
 /** Clocks of issuers and gateways may differ by so much. */
 const TOLERANCE_S = 5;
-const JWKS_CACHE_MS = 600_000;
-const JWKS_COOLDOWN_MS = 30_000;
 
 const json = z.custom<Json>(() => true);
 const position = z.object({ recover: z.boolean(), offset: z.int().min(0), epoch: z.string() }).partial();
@@ -21,6 +20,8 @@ const connectionClaims = z.object({
   sub: z.string().max(256).default(""),
   exp: z.number().optional(),
   info: json.optional(),
+  /** Names the one channel of a subscription token, which opens no connection. */
+  channel: z.undefined().optional(),
   channels: z.array(z.string()).default([]),
   subs: z
     .record(z.string(), z.object({ info: json.optional(), data: json.optional(), recover: position.optional() }))
@@ -35,7 +36,7 @@ const subscriptionClaims = z.object({
 
 /** Makes the authenticator that the configuration describes. Throws an `Error` for a key that is none. */
 export function jwtAuthenticator(config: JwtConfig, clock: Clock): Authenticator {
-  const key = keySource(config);
+  const key = keySource(config, clock);
   const options = {
     algorithms: [...(config.algorithms ?? (config.hmac === undefined ? ["RS256", "ES256"] : ["HS256"]))],
     clockTolerance: TOLERANCE_S,
@@ -50,9 +51,7 @@ export function jwtAuthenticator(config: JwtConfig, clock: Clock): Authenticator
       return payload;
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw new TodokuError(ERRORS.tokenExpired, undefined, { cause: error });
-      const fetching =
-        error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError || error instanceof TypeError);
-      throw new TodokuError(fetching ? ERRORS.internal : flawed, undefined, { cause: error });
+      throw new TodokuError(error instanceof KeysUnavailable ? ERRORS.internal : flawed, undefined, { cause: error });
     }
   }
 
@@ -104,14 +103,12 @@ function defined({ recover, offset, epoch }: z.output<typeof position>): {
   };
 }
 
-function keySource({ hmac, jwks, public_key }: JwtConfig): JWTVerifyGetKey {
+function keySource({ hmac, jwks, public_key }: JwtConfig, clock: Clock): JWTVerifyGetKey {
   if (hmac !== undefined) {
     const secret = createSecretKey(Buffer.from(hmac));
     return async () => secret;
   }
-  if (jwks !== undefined) {
-    return createRemoteJWKSet(new URL(jwks), { cacheMaxAge: JWKS_CACHE_MS, cooldownDuration: JWKS_COOLDOWN_MS });
-  }
+  if (jwks !== undefined) return new KeySet(jwks, clock).find;
   return publicKey(public_key ?? "");
 }
 
@@ -121,12 +118,19 @@ function publicKey(source: string): JWTVerifyGetKey {
     const key = createPublicKey(source);
     return async () => key;
   }
-  let read: { readonly changed: number; readonly key: KeyObject } | undefined;
-  const current = (): KeyObject => {
-    const changed = statSync(source).mtimeMs;
-    if (read?.changed !== changed) read = { changed, key: createPublicKey(readFileSync(source)) };
-    return read.key;
+  let kept = { changed: changedAt(source), key: createPublicKey(readFileSync(source)) };
+  return async () => {
+    try {
+      const changed = changedAt(source);
+      if (changed !== kept.changed) kept = { changed, key: createPublicKey(readFileSync(source)) };
+    } catch {
+      // Being replaced: the key from before is good until the new one is whole.
+    }
+    return kept.key;
   };
-  current();
-  return async () => current();
+}
+
+function changedAt(file: string): string {
+  const { mtimeNs, ino, size } = statSync(file, { bigint: true });
+  return `${mtimeNs}/${ino}/${size}`;
 }

@@ -31,7 +31,8 @@ export class RateLimiter {
     if (bucket) {
       const refill = (Math.max(0, now - bucket.at) * rate.count) / rate.perMs;
       bucket.tokens = Math.min(rate.count, bucket.tokens + refill);
-      bucket.at = now;
+      // A clock that went back gives nothing away when it comes forward again.
+      bucket.at = Math.max(bucket.at, now);
     } else {
       if (this.#buckets.size >= this.#sweepAt) this.#sweep(now, rate);
       bucket = { tokens: rate.count, at: now };
@@ -40,6 +41,11 @@ export class RateLimiter {
     if (bucket.tokens < cost) return false;
     bucket.tokens -= cost;
     return true;
+  }
+
+  /** How many keys are remembered. */
+  get size(): number {
+    return this.#buckets.size;
   }
 
   forget(key: string): void {

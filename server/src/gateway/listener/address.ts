@@ -8,10 +8,14 @@ export type TrustedProxies = Pick<BlockList, "check">;
 export function trustedProxies(entries: readonly string[]): TrustedProxies {
   const list = new BlockList();
   for (const entry of entries) {
-    const [address = "", prefix] = entry.split("/");
+    const [address = "", prefix, ...more] = entry.split("/");
     const family = isIP(address) === 6 ? "ipv6" : "ipv4";
     const bits = family === "ipv6" ? 128 : 32;
-    if (isIP(address) === 0 || (prefix !== undefined && !(/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))) {
+    if (
+      isIP(address) === 0 ||
+      more.length > 0 ||
+      (prefix !== undefined && !(/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+    ) {
       throw new Error(
         `http.trusted_proxies has ${JSON.stringify(entry)}, which is neither an address nor a CIDR range`,
       );
