@@ -80,7 +80,8 @@ export const redisCluster: Recipe = {
   },
 };
 
-function redisServer(folder: string, name: string, settings: Readonly<Record<string, string>>): ServerProcess {
+/** A server with these lines in its configuration; not started. */
+export function redisServer(folder: string, name: string, settings: Readonly<Record<string, string>>): ServerProcess {
   const own = path.join(folder, name);
   mkdirSync(own, { recursive: true });
   const all = {

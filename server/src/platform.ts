@@ -1,8 +1,9 @@
 /** Backbones, namespaces and the way in for messages, put together: what a gateway and a bare publisher both need. */
 import type { Backbone, Bus } from "./backbones/contract.ts";
-import { createBackbone } from "./backbones/registry.ts";
+import { backboneProblems, createBackbone } from "./backbones/registry.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import { Namespaces } from "./namespaces/namespace.ts";
 import { openNamespaces } from "./namespaces/open.ts";
 import { Publisher, type PublishObserver } from "./namespaces/publisher.ts";
@@ -19,11 +20,13 @@ export class Platform {
   }
 
   /**
-   * Checks every promise first, then opens the backbones that some namespace uses.
+   * Checks settings and promises first, then opens the backbones that some namespace uses.
    *
-   * @throws ConfigError for a promise that cannot be kept, BackboneError for a backbone that cannot be opened.
+   * @throws ConfigError for settings that contradict each other or a promise that cannot be kept, BackboneError for a backbone that cannot be opened.
    */
   static async open(config: Config, clock: Clock, observer: PublishObserver): Promise<Platform> {
+    const problems = Object.entries(config.backbones).flatMap(([name, settings]) => backboneProblems(name, settings));
+    if (problems.length > 0) throw new ConfigError(problems);
     const made = await Promise.all(
       Object.entries(config.backbones).map(
         async ([name, settings]) => [name, await createBackbone(name, settings, clock)] as const,

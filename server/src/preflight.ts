@@ -2,13 +2,14 @@
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { jwtAuthenticator } from "./auth/jwt.ts";
+import { backboneProblems } from "./backbones/registry.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { trustedProxies } from "./gateway/listener/address.ts";
 
 /** Reads files, opens nothing else. Every problem names its key. */
-export function preflight({ auth, http }: Config): readonly string[] {
-  const problems: string[] = [];
+export function preflight({ auth, http, backbones }: Config): readonly string[] {
+  const problems = Object.entries(backbones).flatMap(([name, settings]) => backboneProblems(name, settings));
   const { tls } = http;
   const attempt = (describe: (why: string) => string, work: () => unknown): boolean => {
     try {

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
-import { duration, optionalBytes } from "../units.ts";
+import { duration, optionalBytes, optionalDuration } from "../units.ts";
 import { BackboneError, type Backbone, type Capabilities, type Facet } from "./contract.ts";
 import { EMBEDDED_CAPABILITIES } from "./embedded/capabilities.ts";
 import { MEMORY_CAPABILITIES } from "./memory.ts";
@@ -14,7 +14,8 @@ import {
   REDIS_SHARDED_CAPABILITIES,
   redisStreamsCapabilities,
 } from "./redis/capabilities.ts";
-import { REDIS_CONNECTION } from "./redis/settings.ts";
+import { connectionProblems, REDIS_CLUSTER, REDIS_CONNECTION } from "./redis/settings.ts";
+import { streamsProblems } from "./redis/streams/settings.ts";
 
 export interface BackboneType {
   readonly capabilities: Capabilities;
@@ -55,7 +56,7 @@ export const backboneSchema = z.discriminatedUnion("type", [
   z
     .strictObject({
       type: z.literal("redis-sharded"),
-      ...REDIS_CONNECTION,
+      ...REDIS_CLUSTER,
       partitions: z
         .int()
         .min(1)
@@ -80,14 +81,29 @@ export const backboneSchema = z.discriminatedUnion("type", [
         .describe(
           "When a publish is answered: once `replicas` have it, once it is on `disk`, or from `memory` (at-most-once). Default: disk for one server, replicas for Sentinel and Cluster.",
         ),
-      replicas: z.int().min(1).max(16).default(1).describe("How many replicas confirm."),
-      confirm_timeout: duration("1s").describe("Time within which they must."),
+      replicas: z.int().min(1).max(16).optional().describe("How many replicas of a server confirm. Default 1."),
+      confirm_timeout: optionalDuration.describe("Time within which they must, up to 3s. Default 1s."),
       cursor_lifetime: duration("90d").describe("A durable subscription that is not used for so long is forgotten."),
     })
     .describe("Redis Streams: messages kept for days, on one server, behind Sentinels, or in a Cluster."),
 ]);
 
 export type BackboneSettings = z.output<typeof backboneSchema>;
+
+/** Settings of a backbone that contradict each other. Every problem names its key, the value and the way out. */
+export function backboneProblems(name: string, settings: BackboneSettings): readonly string[] {
+  const at = `backbones.${name}`;
+  switch (settings.type) {
+    case "memory":
+    case "embedded":
+      return [];
+    case "redis-pubsub":
+    case "redis-sharded":
+      return connectionProblems(at, settings);
+    case "redis-streams":
+      return [...connectionProblems(at, settings), ...streamsProblems(at, settings)];
+  }
+}
 
 /** Makes the backbone that the settings describe; it is not open yet. `name` is the configuration's name for it. */
 export async function createBackbone(name: string, settings: BackboneSettings, clock: Clock): Promise<Backbone> {

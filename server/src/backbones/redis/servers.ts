@@ -32,6 +32,7 @@ export class RedisServers {
   #refreshing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #lastError: Error | undefined;
   readonly #onChange = new Set<() => void>();
 
   /** `name` is the backbone's configured name. */
@@ -42,6 +43,11 @@ export class RedisServers {
 
   get isCluster(): boolean {
     return this.#settings.cluster !== undefined;
+  }
+
+  /** Whether a replica takes a master's place by itself. */
+  get failsOver(): boolean {
+    return this.isCluster || this.#settings.sentinels !== undefined;
   }
 
   /** Connects. @throws BackboneError that says where and what to look at. */
@@ -162,8 +168,8 @@ export class RedisServers {
 
   #add(name: string, options: Options): Node {
     const redis = new Redis(options);
-    // Failures come back from the calls; without a listener the client would print them.
-    redis.on("error", () => {});
+    // Failures come back from the calls, but not why a connection could not be made.
+    redis.on("error", (error) => (this.#lastError = error));
     const node = { name, redis };
     this.#nodes.set(name, node);
     return node;
@@ -176,8 +182,11 @@ export class RedisServers {
 
   #options(): Options {
     const { url, sentinels, master, cluster, username, password, tls, name } = this.#settings;
-    const [first] = cluster ?? sentinels ?? [url ?? "redis://127.0.0.1:6379"];
-    const { protocol, username: urlUser, password: urlPassword, hostname, port, pathname } = new URL(first ?? "");
+    const [first = ""] = cluster ?? sentinels ?? [url ?? ""];
+    const { protocol, hostname, port, pathname } = new URL(first);
+    const inUrl = loginIn(first);
+    // The login in a Sentinel's URL is for the Sentinels, which have users of their own.
+    const login = sentinels ? NO_LOGIN : inUrl;
     const secure = tls ?? (protocol === "rediss:" ? {} : undefined);
     return {
       lazyConnect: true,
@@ -192,13 +201,16 @@ export class RedisServers {
       keepAlive: 5000,
       retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1000),
       connectionName: name,
-      username: username ?? (decodeURIComponent(urlUser) || undefined),
-      password: password ?? (decodeURIComponent(urlPassword) || undefined),
+      disableClientInfo: true,
+      username: username ?? login.username,
+      password: password ?? login.password,
       ...(secure && { tls: tlsOptions(secure) }),
       ...(sentinels
         ? {
             sentinels: sentinels.map((sentinel) => hostAndPort(sentinel, 26_379)),
-            name: master ?? "mymaster",
+            name: master ?? "",
+            sentinelUsername: inUrl.username,
+            sentinelPassword: inUrl.password,
             sentinelCommandTimeout: CONNECT_MS,
             failoverDetector: true,
             sentinelRetryStrategy: (times: number) => Math.min(100 * times, 1000),
@@ -208,10 +220,12 @@ export class RedisServers {
     };
   }
 
-  #cannotConnect(error: unknown): BackboneError {
+  #cannotConnect(failure: unknown): BackboneError {
+    const closed = failure instanceof Error && failure.message.startsWith("Connection is closed");
+    const error = closed ? (this.#lastError ?? failure) : failure;
     const { url, sentinels, cluster } = this.#settings;
     const key = cluster ? "cluster" : sentinels ? "sentinels" : "url";
-    const where = redact((cluster ?? sentinels ?? [url ?? "redis://127.0.0.1:6379"]).join(", "));
+    const where = redact((cluster ?? sentinels ?? [url ?? ""]).join(", "));
     const why = asBackboneError(this.#name, error, "read");
     const reason = why.reason === "invalid" ? "invalid" : "unavailable";
     const said = error instanceof Error ? error.message : String(error);
@@ -228,6 +242,21 @@ type SlotRange = [from: number, to: number, master: [host: string, port: number]
 function addressOf(url: string): string {
   const { host, port } = hostAndPort(url, 6379);
   return `${host}:${port}`;
+}
+
+interface Login {
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+}
+
+const NO_LOGIN: Login = { username: undefined, password: undefined };
+
+function loginIn(url: string): Login {
+  const { username, password } = new URL(url);
+  return {
+    username: decodeURIComponent(username) || undefined,
+    password: decodeURIComponent(password) || undefined,
+  };
 }
 
 function hostAndPort(url: string, standard: number): { host: string; port: number } {

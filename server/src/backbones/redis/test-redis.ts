@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { install } from "../../../../scripts/brokers/install.ts";
 import type { Cluster } from "../../../../scripts/brokers/recipe.ts";
+import { redisServer } from "../../../../scripts/brokers/redis.ts";
 import { recipeOf } from "../../../../scripts/brokers/running.ts";
+import { freePorts, type ServerProcess } from "../../../../scripts/brokers/server-process.ts";
 import { systemClock } from "../../clock.ts";
 import type { Backbone } from "../contract.ts";
 import { backboneSchema, createBackbone } from "../registry.ts";
@@ -22,6 +24,28 @@ export async function ownServers(recipe: string): Promise<Cluster & { readonly e
   return { ...cluster, end };
 }
 
+/** One server set up as a test wants it. `files` are what its settings name, made before it starts, in its folder. */
+export async function ownServer(
+  settings: Readonly<Record<string, string>>,
+  files: (folder: string) => Promise<void> = async () => {},
+): Promise<{ readonly server: ServerProcess; readonly folder: string; readonly end: () => Promise<void> }> {
+  install(recipeOf("redis"));
+  const folder = await mkdtemp(path.join(tmpdir(), "todoku-redis-"));
+  await files(folder);
+  const [port = 0] = await freePorts(1);
+  const server = await redisServer(folder, "server", { port: String(port), ...settings }).start();
+  const end = async (): Promise<void> => {
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  return { server, folder, end };
+}
+
+/** Makes the backbone; `settings` as in a configuration. */
+export function backboneOf(settings: object): Promise<Backbone> {
+  return createBackbone("redis", backboneSchema.parse(settings), systemClock);
+}
+
 /** A harness over servers that are restarted in the middle. */
 export async function harness(
   recipe: string,
@@ -31,8 +55,7 @@ export async function harness(
   const opened: Backbone[] = [];
   return {
     open: async () => {
-      const settings = backboneSchema.parse(settingsFor(servers.urls));
-      const backbone = await createBackbone("redis", settings, systemClock);
+      const backbone = await backboneOf(settingsFor(servers.urls));
       await untilOpen(backbone);
       opened.push(backbone);
       return backbone;

@@ -3,11 +3,17 @@ import { BackboneError } from "../../contract.ts";
 import type { Confirm } from "../capabilities.ts";
 import { asBackboneError } from "../failure.ts";
 import type { Node, RedisServers } from "../servers.ts";
+import type { Confirmation } from "./script-calls.ts";
 
 const OLDEST_MAJOR = 7;
 
 /** @throws BackboneError `invalid` that names the server, the setting, its value and the way out. */
-export async function checkServerSettings(name: string, servers: RedisServers, confirm: Confirm): Promise<void> {
+export async function checkServerSettings(
+  name: string,
+  servers: RedisServers,
+  confirm: Confirm,
+  confirmation: Confirmation | undefined,
+): Promise<void> {
   for (const node of servers.masters()) {
     const info = await ask(name, node);
     const where = `[${name}] Redis at ${node.name}`;
@@ -25,11 +31,20 @@ export async function checkServerSettings(name: string, servers: RedisServers, c
         `${where} has maxmemory-policy ${policy}, which removes messages when memory is short. Set it to noeviction`,
       );
     }
-    if (confirm === "disk") await checkDisk(name, node, info, where);
-    if (confirm === "replicas" && Number(info.get("connected_slaves") ?? 0) === 0) {
+    const replicas = Number(info.get("connected_slaves") ?? 0);
+    if (confirm === "disk") {
+      if (servers.failsOver && replicas > 0) {
+        throw new BackboneError(
+          "invalid",
+          `${where} has ${replicas} ${replicas === 1 ? "replica" : "replicas"}, and a failover to one loses what only this server's disk has. Set backbones.${name}.confirm to replicas, or to memory (at-most-once)`,
+        );
+      }
+      await checkDisk(name, node, info, where);
+    }
+    if (confirmation && replicas < confirmation.replicas) {
       throw new BackboneError(
         "invalid",
-        `${where} has no replica that could confirm. Add one, or set backbones.${name}.confirm to disk or memory`,
+        `${where} has ${replicas} connected ${replicas === 1 ? "replica" : "replicas"}, and ${confirmation.replicas} must confirm. Add replicas, or set backbones.${name}.confirm to disk or memory`,
       );
     }
   }

@@ -20,22 +20,11 @@ import { RedisBus } from "../bus.ts";
 import { redisStreamsCapabilities, type Confirm } from "../capabilities.ts";
 import { checkServers } from "../health.ts";
 import { RedisServers } from "../servers.ts";
-import type { RedisConnection } from "../settings.ts";
 import { RedisCursors } from "./cursors.ts";
 import { RedisLog } from "./log.ts";
-import { ScriptCalls } from "./script-calls.ts";
+import { ScriptCalls, type Confirmation } from "./script-calls.ts";
 import { checkServerSettings } from "./server-settings.ts";
-
-export interface RedisStreamsSettings extends RedisConnection {
-  /** Default: `disk` for one server, `replicas` for Sentinel and Cluster. */
-  readonly confirm?: Confirm | undefined;
-  /** How many replicas confirm. */
-  readonly replicas: number;
-  /** How long they may take, in ms. */
-  readonly confirm_timeout: number;
-  /** A cursor that is not touched for so long is forgotten, in ms. */
-  readonly cursor_lifetime: number;
-}
+import { confirmationOf, confirmOf, type RedisStreamsSettings } from "./settings.ts";
 
 export class RedisStreamsBackbone implements Backbone {
   readonly type = "redis-streams";
@@ -45,13 +34,14 @@ export class RedisStreamsBackbone implements Backbone {
   readonly cursors: Cursors;
   readonly #name: string;
   readonly #confirm: Confirm;
+  readonly #confirmation: Confirmation | undefined;
   readonly #servers: RedisServers;
   readonly #bus: RedisBus;
   readonly #calls: ScriptCalls;
 
   /** `name` is the configured name. */
   constructor(name: string, settings: RedisStreamsSettings, clock: Clock) {
-    const { prefix, cluster, replicas, confirm_timeout, cursor_lifetime } = settings;
+    const { prefix, cluster, cursor_lifetime } = settings;
     this.#name = name;
     this.#confirm = confirmOf(settings);
     this.capabilities = redisStreamsCapabilities(this.#confirm);
@@ -65,9 +55,8 @@ export class RedisStreamsBackbone implements Backbone {
       wrap: (_, text) => text,
       unwrap: (redisChannel, text) => ({ text, channel: redisChannel.slice(prefix.length + 1, -"}:bus".length) }),
     });
-    const byReplicas = this.#confirm === "replicas";
-    const confirmation = byReplicas ? { replicas, withinMs: confirm_timeout } : undefined;
-    const calls = new ScriptCalls(name, this.#servers, confirmation);
+    this.#confirmation = confirmationOf(settings);
+    const calls = new ScriptCalls(name, this.#servers, this.#confirmation);
     const log = new RedisLog(
       calls,
       {
@@ -77,7 +66,7 @@ export class RedisStreamsBackbone implements Backbone {
         idempotency: (channel, key) => keyOf(channel, `key:${key}`),
       },
       cluster ? "SPUBLISH" : "PUBLISH",
-      byReplicas,
+      this.#confirmation !== undefined,
       () => clock.uuid().slice(0, 8),
     );
     const cursors = new RedisCursors(calls, (channel, who) => keyOf(channel, `cursor:${who}`), cursor_lifetime, clock);
@@ -99,7 +88,7 @@ export class RedisStreamsBackbone implements Backbone {
   async open(): Promise<void> {
     await this.#servers.open();
     try {
-      await checkServerSettings(this.#name, this.#servers, this.#confirm);
+      await checkServerSettings(this.#name, this.#servers, this.#confirm, this.#confirmation);
     } catch (error) {
       this.#servers.close();
       throw error;
@@ -122,9 +111,4 @@ export class RedisStreamsBackbone implements Backbone {
     this.#bus.mustBeOpen();
     return work();
   }
-}
-
-function confirmOf({ confirm, cluster, sentinels }: RedisStreamsSettings): Confirm {
-  if (confirm === undefined) return cluster || sentinels ? "replicas" : "disk";
-  return confirm;
 }

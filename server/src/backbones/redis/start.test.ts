@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import path from "node:path";
+import { after, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { needBroker } from "../../../../scripts/brokers/need.ts";
+import { freePorts } from "../../../../scripts/brokers/server-process.ts";
+import { BackboneError, type Backbone, type Frame } from "../contract.ts";
+import { backboneOf, ownServer } from "./test-redis.ts";
+
+const run = promisify(execFile);
+const { skip } = await needBroker("redis");
+const DURABLE = { appendonly: "yes", appendfsync: "always" };
+
+/** What `docs/reference/backbones/redis-streams.md` says that the user needs. */
+const COMMANDS =
+  "+auth +hello +client|setname +info +ping +evalsha +script|load +wait +publish +subscribe +unsubscribe " +
+  "+hset +hget +hmget +hdel +hincrby +get +set +del +exists +xadd +xrange +xrevrange +xdel +xlen +pexpire +persist";
+
+describe("the start of a Redis backbone", { skip }, () => {
+  const ends: (() => Promise<void>)[] = [];
+  after(async () => {
+    for (const end of ends.toReversed()) await end();
+  });
+
+  async function server(
+    ...given: Parameters<typeof ownServer>
+  ): Promise<{ url: string; port: string; folder: string }> {
+    const { server, folder, end } = await ownServer(...given);
+    ends.push(end);
+    return { url: `redis://127.0.0.1:${server.port}`, port: String(server.port), folder };
+  }
+
+  async function opened(settings: object): Promise<Backbone> {
+    const backbone = await backboneOf(settings);
+    await backbone.open();
+    ends.push(() => backbone.close());
+    return backbone;
+  }
+
+  test("where no Redis is, the error says where, why and which key", async () => {
+    const [port = 0] = await freePorts(1);
+    for (const place of [
+      { url: `redis://:secret@127.0.0.1:${port}` },
+      { cluster: [`redis://:secret@127.0.0.1:${port}`] },
+    ]) {
+      const [key] = Object.keys(place);
+      await assert.rejects(opened({ type: "redis-pubsub", ...place }), (error: BackboneError) => {
+        assert.equal(error.reason, "unavailable");
+        assert.match(
+          error.message,
+          new RegExp(`^\\[redis\\] cannot connect to redis://\\*\\*\\*@127\\.0\\.0\\.1:${port} \\(.*ECONNREFUSED`),
+        );
+        assert.match(error.message, new RegExp(`Is Redis running.* Set backbones\\.redis\\.${key}$`));
+        assert.doesNotMatch(error.message, /secret/);
+        return true;
+      });
+    }
+  });
+
+  test("settings of the server that would lose messages are refused with the value and the way out", async () => {
+    const cases: readonly (readonly [settings: Readonly<Record<string, string>>, asked: object, said: RegExp])[] = [
+      [
+        { ...DURABLE, "maxmemory-policy": "allkeys-lru" },
+        {},
+        /has maxmemory-policy allkeys-lru, .* Set it to noeviction/,
+      ],
+      [{ appendonly: "no" }, {}, /has appendonly no, so a restart loses messages\. .*confirm to memory/],
+      [
+        { appendonly: "yes", appendfsync: "everysec" },
+        {},
+        /has appendfsync everysec, .* set appendonly yes and appendfsync always/,
+      ],
+      [
+        DURABLE,
+        { confirm: "replicas" },
+        /has 0 connected replicas, and 1 must confirm\. Add replicas, or set backbones\.redis\.confirm/,
+      ],
+    ];
+    for (const [settings, asked, said] of cases) {
+      const { url } = await server(settings);
+      await assert.rejects(opened({ type: "redis-streams", url, ...asked }), (error: BackboneError) => {
+        assert.equal(error.reason, "invalid");
+        assert.match(error.message, said);
+        return true;
+      });
+    }
+  });
+
+  test("a server that keeps nothing is enough where nothing is promised", async () => {
+    const { url } = await server({ appendonly: "no" });
+    const { capabilities } = await opened({ type: "redis-streams", url, confirm: "memory" });
+    assert.deepEqual([capabilities.delivery, capabilities.durable], ["at-most-once", false]);
+  });
+
+  test("a user with the documented commands and no others can do everything; a wrong password is told", async () => {
+    const { url, port } = await server(DURABLE);
+    const user = ["acl", "setuser", "todoku", "on", ">right", "~mine:*", "&mine:*", "-@all", ...COMMANDS.split(" ")];
+    assert.equal((await run("redis-cli", ["-p", port, ...user])).stdout, "OK\n");
+    const settings = { type: "redis-streams", url, prefix: "mine:", name: "test-gateway", username: "todoku" };
+    for (const wrong of [
+      { ...settings, password: "wrong" },
+      { type: "redis-pubsub", url: url.replace("//", "//todoku:wrong@") },
+    ]) {
+      await assert.rejects(opened(wrong), /\[redis\] cannot connect .*WRONGPASS.* may this user log in\?/);
+    }
+    const { log, bus, cursors } = await opened({ ...settings, password: "right" });
+    assert.ok(log && bus && cursors);
+    const frames: Frame[] = [];
+    const stop = await bus.subscribe("c", (frame) => frames.push(frame));
+    const retention = { ageMs: 60_000, messages: 1 };
+    for (const id of ["1", "2"]) {
+      const dedupe = { key: id, windowMs: 60_000 };
+      await log.append("c", { id, time: Date.now(), data: "{}" }, { retention, dedupe });
+    }
+    await log.append("c", { id: "3", time: Date.now(), data: "{}" }, { retention: {} });
+    assert.equal((await log.read("c", { limit: 10, reverse: true })).messages.length, 2);
+    await log.read("c", { limit: 10 });
+    const key = { channel: "c", user: "u", name: "n" };
+    const { fence } = await cursors.claim(key);
+    const cursor = { position: { epoch: "e", offset: 1 }, sent: 1, attempts: 0 };
+    assert.deepEqual(await cursors.write([{ key, fence, cursor }]), ["stored"]);
+    await cursors.forget(key);
+    const connections = (await run("redis-cli", ["-p", port, "client", "list"])).stdout;
+    await log.remove("c");
+    await bus.publish("c", { kind: "signal", signal: "{}" });
+    await stop();
+
+    for (const name of ["test-gateway", "test-gateway-sub"]) assert.match(connections, new RegExp(` name=${name} `));
+    const { stdout } = await run("redis-cli", ["-p", port, "keys", "*"]);
+    assert.deepEqual(
+      stdout
+        .trim()
+        .split("\n")
+        .filter((name) => !name.startsWith("mine:{c}:")),
+      [],
+      "every key has the prefix",
+    );
+    const { stdout: refused } = await run("redis-cli", ["-p", port, "acl", "log"]);
+    const denied = refused.matchAll(/reason\n(?:command|key|channel)\ncontext\n\w+\nobject\n(\S+)/g);
+    assert.deepEqual(
+      [...denied].map(([, what]) => what),
+      ["config|get"],
+      "nothing else was asked for that the user may not, and where CONFIG is forbidden the operator is believed",
+    );
+  });
+
+  test("TLS: the authority is believed when it is named; else, or with another name, the connection is refused", async () => {
+    const { port, folder } = await server(
+      {
+        "tls-port": String((await freePorts(1))[0]),
+        "tls-cert-file": "../server.crt",
+        "tls-key-file": "../server.key",
+        "tls-ca-cert-file": "../ca.crt",
+        "tls-auth-clients": "no",
+      },
+      certificates,
+    );
+    const { stdout } = await run("redis-cli", ["-p", port, "config", "get", "tls-port"]);
+    const url = `rediss://localhost:${stdout.trim().split("\n")[1]}`;
+    const ca = path.join(folder, "ca.crt");
+    const frames: Frame[] = [];
+    const { bus } = await opened({ type: "redis-pubsub", url, tls: { ca } });
+    assert.ok(bus);
+    const heard = new Promise<void>((resolve) => {
+      void bus
+        .subscribe("c", (frame) => resolve(void frames.push(frame)))
+        .then(() => bus.publish("c", { kind: "signal", signal: "{}" }));
+    });
+    await heard;
+    assert.deepEqual(frames, [{ kind: "signal", signal: "{}" }]);
+    await assert.rejects(
+      opened({ type: "redis-pubsub", url }),
+      /cannot connect .*(self-signed|unable to verify|unable to get)/,
+    );
+    await assert.rejects(
+      opened({ type: "redis-pubsub", url, tls: { ca, server_name: "other.example" } }),
+      /cannot connect .*(other\.example|altname|Hostname)/,
+    );
+  });
+});
+
+async function certificates(folder: string): Promise<void> {
+  const openssl = (...args: string[]): Promise<unknown> => run("openssl", args, { cwd: folder });
+  const key = ["-newkey", "rsa:2048", "-nodes"];
+  await openssl("req", "-x509", ...key, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=Test CA", "-days", "2");
+  const name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+  const signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2"];
+  await openssl("req", "-x509", ...key, "-keyout", "server.key", "-out", "server.crt", ...name, ...signed);
+}
