@@ -82,7 +82,7 @@ export const backboneSchema = z.discriminatedUnion("type", [
           "When a publish is answered: once `replicas` have it, once it is on `disk`, or from `memory` (at-most-once). Default: disk for one server, replicas for Sentinel and Cluster.",
         ),
       replicas: z.int().min(1).max(16).optional().describe("How many replicas of a server confirm. Default 1."),
-      confirm_timeout: optionalDuration.describe("Time within which they must, up to 3s. Default 1s."),
+      confirm_timeout: optionalDuration("1ms").describe("Time within which they must, up to 3s. Default 1s."),
       cursor_lifetime: duration("90d").describe("A durable subscription that is not used for so long is forgotten."),
     })
     .describe("Redis Streams: messages kept for days, on one server, behind Sentinels, or in a Cluster."),

@@ -36,7 +36,7 @@ const REFUSED: readonly (readonly [title: string, settings: object, said: RegExp
   [
     "more time than a call may take",
     { type: "redis-streams", cluster: [URL], confirm_timeout: "10s" },
-    /confirm_timeout is 10s\. Set it to between 1ms and 3s/,
+    /confirm_timeout is 10s\. Set it to 3s or less/,
   ],
   [
     "an authority that is not there",

@@ -39,9 +39,9 @@ export function streamsProblems(at: string, settings: RedisStreamsSettings): rea
         `${at}.${key} (${value}) has no effect with confirm: ${confirm}. Remove it, or set ${at}.confirm to replicas`,
       );
   }
-  if (confirm_timeout !== undefined && (confirm_timeout > LONGEST_CONFIRM_MS || confirm_timeout < 1)) {
+  if (confirm_timeout !== undefined && confirm_timeout > LONGEST_CONFIRM_MS) {
     const longest = formatDuration(LONGEST_CONFIRM_MS);
-    problems.push(`${at}.confirm_timeout is ${formatDuration(confirm_timeout)}. Set it to between 1ms and ${longest}`);
+    problems.push(`${at}.confirm_timeout is ${formatDuration(confirm_timeout)}. Set it to ${longest} or less`);
   }
   return problems;
 }
