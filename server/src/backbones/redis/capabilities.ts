@@ -35,5 +35,7 @@ export function redisStreamsCapabilities(confirm: Confirm): Capabilities {
     announces: true,
     dedupeWindowMs: 7 * DAY_MS,
     retention: ["ageMs", "messages", "bytes"],
+    // Results go to other keys, which a Cluster may hold on other servers: no script could store them together.
+    queue: Object.freeze({ deliverAt: true, ttl: true, results: false }),
   } satisfies Capabilities);
 }

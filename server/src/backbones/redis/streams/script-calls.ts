@@ -8,7 +8,7 @@ import type { ChainableCommander, Redis } from "ioredis";
 import { BackboneError } from "../../contract.ts";
 import { asBackboneError, isElsewhere } from "../failure.ts";
 import type { Node, RedisServers } from "../servers.ts";
-import type { Script } from "./scripts.ts";
+import type { Script } from "./script.ts";
 
 interface Call {
   readonly script: Script;

@@ -14,13 +14,7 @@
  *
  * Source of the replication id: Redis documentation, "Replication" (`master_replid` of INFO).
  */
-import { createHash } from "node:crypto";
-
-export interface Script {
-  readonly source: string;
-  readonly sha: string;
-  readonly writes: boolean;
-}
+import { script, type Script } from "./script.ts";
 
 const MOST_FORKS = 16;
 
@@ -77,7 +71,7 @@ const MOST_ANNOUNCED = 200;
  *
  * Answers epoch, offset, whether duplicate.
  */
-export const APPEND = script(
+export const APPEND: Script = script(
   true,
   `${CURRENT}${TELL}
 local meta, log, channel, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -123,7 +117,7 @@ return {epoch, offset, 0}`,
  * Keys: meta, log, Redis channel. Args: fresh epoch, publish command, offset. Shows readers the log up to the offset, and tells
  * subscribers what was not told yet, in order. Answers 1.
  */
-export const ANNOUNCE = script(
+export const ANNOUNCE: Script = script(
   false,
   `${CURRENT}${TELL}
 local meta, log, channel, offset = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[3])
@@ -141,7 +135,7 @@ return 1`,
 );
 
 /** Keys: meta, log. Args: fresh epoch, from offset ("": the end), "1" for reverse, limit, most bytes. Answers epoch, head, trimmed, forks, then id, message … */
-export const READ = script(
+export const READ: Script = script(
   false,
   `${CURRENT}${TRIMMED}
 local meta, log = KEYS[1], KEYS[2]
@@ -165,7 +159,7 @@ return answer`,
 );
 
 /** Keys: meta, log. Args: fresh epoch, lifetime of an unwritten channel's meta ms. Answers epoch, head, trimmed, forks. */
-export const HEAD = script(
+export const HEAD: Script = script(
   false,
   `${CURRENT}${TRIMMED}
 local epoch, written, forks, head = current(KEYS[1], ARGV[1])
@@ -174,7 +168,7 @@ return {epoch, head, trimmed(KEYS[2], head), forks}`,
 );
 
 /** Keys: meta, log. Args: fresh epoch. */
-export const REMOVE = script(
+export const REMOVE: Script = script(
   true,
   `${CURRENT}
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
@@ -185,7 +179,7 @@ return 1`,
 );
 
 /** Keys: cursor. Args: lifetime ms, now. Answers fence, epoch, offset, sent, attempts (the last four absent if never written). */
-export const CLAIM = script(
+export const CLAIM: Script = script(
   true,
   `
 -- As nextFence: it rises with the clock, so that it goes on rising where all fences were lost.
@@ -198,7 +192,7 @@ return {fence, c[1], c[2], c[3], c[4]}`,
 );
 
 /** Keys: cursor. Args: lifetime ms, fence, epoch, offset, sent, attempts. Answers 1 stored, 0 fenced. */
-export const WRITE = script(
+export const WRITE: Script = script(
   true,
   `
 local c = redis.call('HMGET', KEYS[1], 'fence', 'epoch', 'offset')
@@ -211,13 +205,9 @@ return 1`,
 );
 
 /** Keys: cursor. */
-export const FORGET = script(
+export const FORGET: Script = script(
   true,
   `
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HDEL', KEYS[1], 'epoch', 'offset', 'sent', 'attempts') end
 return 1`,
 );
-
-function script(writes: boolean, source: string): Script {
-  return { source, writes, sha: createHash("sha1").update(source).digest("hex") };
-}

@@ -1,5 +1,5 @@
 /**
- * Redis Streams: bus, log and cursors on one server, a master behind Sentinels, or a Cluster.
+ * Redis Streams: bus, log, cursors and queues on one server, a master behind Sentinels, or a Cluster.
  *
  * Connection: Redis 7 or newer; per master one connection for calls and one for subscriptions. No call hangs longer than five seconds.
  * The user needs the commands of `docs/reference/backbones/redis-streams.md`.
@@ -11,10 +11,10 @@
  *
  * Capabilities: exactly-once with `confirm: replicas` or `disk`, within a window of up to 7 days; with `memory` at-most-once.
  *
- * Limits: a channel lives on one server. `maxmemory-policy` must be `noeviction` (checked at start). A failover to a replica that had
+ * Limits: a channel lives on one server, and so does a queue; each call for a queue is one script on its keys. `maxmemory-policy` must be `noeviction` (checked at start). A failover to a replica that had
  * not confirmed can lose what others confirmed: with several replicas, let all confirm.
  */
-import type { Backbone, Bus, Capabilities, Cursors, Log } from "../../contract.ts";
+import type { Backbone, Bus, Capabilities, Cursors, Log, Queue } from "../../contract.ts";
 import type { Clock } from "../../../clock.ts";
 import { RedisBus } from "../bus.ts";
 import { redisStreamsCapabilities, type Confirm } from "../capabilities.ts";
@@ -22,6 +22,7 @@ import { checkServers } from "../health.ts";
 import { RedisServers } from "../servers.ts";
 import { RedisCursors } from "./cursors.ts";
 import { RedisLog } from "./log.ts";
+import { RedisQueue } from "./queue.ts";
 import { ScriptCalls, type Confirmation } from "./script-calls.ts";
 import { checkServerSettings } from "./server-settings.ts";
 import { confirmationOf, confirmOf, type RedisStreamsSettings } from "./settings.ts";
@@ -32,6 +33,7 @@ export class RedisStreamsBackbone implements Backbone {
   readonly bus: Bus;
   readonly log: Log;
   readonly cursors: Cursors;
+  readonly queue: Queue;
   readonly #name: string;
   readonly #confirm: Confirm;
   readonly #confirmation: Confirmation | undefined;
@@ -70,6 +72,17 @@ export class RedisStreamsBackbone implements Backbone {
       () => clock.uuid().slice(0, 8),
     );
     const cursors = new RedisCursors(calls, (channel, who) => keyOf(channel, `cursor:${who}`), cursor_lifetime, clock);
+    const queue = new RedisQueue(
+      calls,
+      {
+        base: (name) => keyOf(name, "queue"),
+        bus: busOf,
+        idempotency: (name, key) => keyOf(name, `queue:key:${key}`),
+      },
+      cluster ? "SPUBLISH" : "PUBLISH",
+      this.#bus,
+      clock,
+    );
     this.#calls = calls;
     this.bus = this.#bus;
     this.log = {
@@ -82,6 +95,18 @@ export class RedisStreamsBackbone implements Backbone {
       claim: (...given) => this.#whileOpen(() => cursors.claim(...given)),
       write: (...given) => this.#whileOpen(() => cursors.write(...given)),
       forget: (...given) => this.#whileOpen(() => cursors.forget(...given)),
+    };
+    this.queue = {
+      enqueue: (...given) => this.#whileOpen(() => queue.enqueue(...given)),
+      lease: (...given) => this.#whileOpen(() => queue.lease(...given)),
+      done: (name, group, lease) => this.#whileOpen(() => queue.done(name, group, lease)),
+      fail: (...given) => this.#whileOpen(() => queue.fail(...given)),
+      extend: (...given) => this.#whileOpen(() => queue.extend(...given)),
+      watch: (...given) => this.#whileOpen(() => queue.watch(...given)),
+      info: (...given) => this.#whileOpen(() => queue.info(...given)),
+      pause: (...given) => this.#whileOpen(() => queue.pause(...given)),
+      forget: (...given) => this.#whileOpen(() => queue.forget(...given)),
+      dead: queue.dead,
     };
   }
 
