@@ -126,8 +126,9 @@ export interface Head extends Position {
  *
  * - Offsets are integers in [1, 2^53) that only rise within an epoch; they need not be contiguous.
  * - `append` resolves when the message is stored as durably as the broker is configured to store, with its offset (a
- *   backbone that learns the offset only by reading back waits for that). When two appends on a channel were awaited
- *   one after the other, their offsets are in that order. It rejects with a `BackboneError` that says whether the outcome is known.
+ *   backbone that learns the offset only by reading back waits for that). Appends through one
+ *   instance are stored in the order in which they were called, also those that are not awaited; of two instances, in the
+ *   order in which they were awaited. It rejects with a `BackboneError` that says whether the outcome is known.
  * - A channel that was never written has a head with offset 0 and an epoch; that epoch stays when the first message comes.
  * - The epoch changes exactly when history may have been lost or rewound, never otherwise.
  * - `read` returns what is stored, in order, gapless above `trimmed`; everything whose append resolved before is visible,
