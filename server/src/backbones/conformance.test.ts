@@ -186,7 +186,7 @@ const BREAKS: readonly (readonly [what: string, rule: string, how: Break])[] = [
     "a log that forgets the tags",
     "a message comes back unaltered",
     {
-      log: (log) => ({ append: (channel, { tags: _, ...message }, options) => log.append(channel, message, options) }),
+      log: (log) => ({ append: (channel, message, options) => log.append(channel, { ...message, tags: {} }, options) }),
     },
   ],
   [
