@@ -84,9 +84,16 @@ export class Feed {
     await this.#detach?.();
   }
 
-  /** Reads after `offset`. Readers that stand at the same place share one read and its encoded bytes. */
-  read(offset: number, limit: number = STRETCH_MESSAGES, maxBytes: number = STRETCH_BYTES): Promise<Stretch> {
-    const key = `${offset}/${limit}/${maxBytes}`;
+  /**
+   * Reads after a position. Readers that stand at the same place share one read and its encoded bytes; not those in another
+   * epoch, for what they began to read may be older than what this reader has seen already.
+   */
+  read(
+    { epoch, offset }: Position,
+    limit: number = STRETCH_MESSAGES,
+    maxBytes: number = STRETCH_BYTES,
+  ): Promise<Stretch> {
+    const key = `${offset}/${limit}/${maxBytes}/${epoch}`;
     const running = this.#reads.get(key);
     if (running) return running;
     const read = this.#read(offset, limit, maxBytes).finally(() => this.#reads.delete(key));
@@ -188,7 +195,7 @@ export class Feed {
   async #readOn(): Promise<boolean> {
     const at = this.#position;
     if (!at) return false;
-    const { epoch, publications, head, trimmed } = await this.read(at.offset);
+    const { epoch, publications, head, trimmed } = await this.read(at);
     if (this.#closed) return false;
     if (epoch !== at.epoch || trimmed > at.offset) {
       // Every subscriber finds in the log what that means for it, and is live again when it stands at the head.

@@ -187,14 +187,14 @@ async function whereToBegin(feed: Feed, request: SubscribeRequest): Promise<Begi
 async function placeOf(feed: Feed, head: Position, start: Start): Promise<Position> {
   if (start === "new") return head;
   if (start !== "earliest") return presently(feed, start);
-  const { epoch, trimmed } = await feed.read(0, 1);
+  const { epoch, trimmed } = await feed.read({ epoch: head.epoch, offset: 0 }, 1);
   return { epoch, offset: trimmed };
 }
 
 /** What a position of an older epoch is called now, if it still means something; else as it is, and a gap is told. */
 async function presently(feed: Feed, position: Position): Promise<Position> {
   if (feed.forks === undefined) return position;
-  const stretch = await feed.read(position.offset, 1);
+  const stretch = await feed.read(position, 1);
   return (stretch.trimmed <= position.offset && inEpoch(position, stretch)) || position;
 }
 
@@ -203,7 +203,7 @@ async function recover(
   feed: Feed,
   { epoch = "", offset = 0, flag = 0, ack, durable }: SubscribeRequest,
 ): Promise<Begin> {
-  const stretch = await feed.read(offset);
+  const stretch = await feed.read({ epoch, offset });
   const position = inEpoch({ epoch, offset }, stretch);
   if (!position || stretch.trimmed > offset || offset > stretch.head) {
     if ((flag & REFUSE_UNRECOVERED) !== 0) throw new TodokuError(ERRORS.unrecoverablePosition);

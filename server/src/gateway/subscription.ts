@@ -203,7 +203,7 @@ export class Subscription implements Receiver {
         const from = this.#sent;
         if (from === undefined) return;
         const room = this.#underWay?.room ?? STRETCH_MESSAGES;
-        const stretch = await this.feed.read(from.offset, Math.min(STRETCH_MESSAGES, room));
+        const stretch = await this.feed.read(from, Math.min(STRETCH_MESSAGES, room));
         // A failed message or a close may have moved the ground while the log was read.
         if (this.#isPaused() || this.#sent !== from) continue;
         if (this.#passGap(stretch, from)) continue;
@@ -348,7 +348,7 @@ export class Subscription implements Receiver {
     const before = this.#sent;
     this.#givingUp = true;
     try {
-      const stretch = await this.feed.read(prev, 1);
+      const stretch = await this.feed.read({ epoch: underWay.acked.epoch, offset: prev }, 1);
       const [publication] = stretch.publications;
       // If it is no longer in the log, catching up finds that and tells it.
       if (before && stretch.epoch === before.epoch && publication?.offset === offset) {
