@@ -14,7 +14,7 @@ export interface Watch {
   finished(message: Received): void;
   failed(message: Received): void;
   gap(gap: Gap): void;
-  /** It was closed in good order, `connected` or not. */
+  /** It was closed in good order; `connected`: on one connection from first to last. */
   closed(connected: boolean): void;
   /** Nothing may be missing now. `published` are the messages of the calm at the end (JSON text). */
   mustBeComplete(published: readonly string[]): void;
@@ -85,9 +85,9 @@ export class Subscriber {
     this.#running = undefined;
     this.#around.journal.note(() => `${this.name} leaves`);
     const { client, subscription, watch } = running;
-    const connected = client.state === "connected";
+    const connection = client.id;
     await subscription.close();
-    watch.closed(connected && client.state === "connected");
+    watch.closed(connection !== undefined && client.id === connection);
     this.#around.journal.note(() => `${this.name} has left`);
   }
 

@@ -277,7 +277,7 @@ export class Life implements Watch {
   #expectGone(chapter: Chapter, after: number, to: number, what: string): void {
     const now = this.#witness.time.now();
     for (let entry = chapter.after(after); entry && entry.offset <= to; entry = chapter.after(entry.offset)) {
-      if (chapter.mayBeGone(entry.offset, now)) continue;
+      if (chapter.mayBeGone(entry.offset, now) || this.#wasGivenUp(chapter.epoch, entry)) continue;
       this.#witness.find("I1", `${what}, and ${chapter.epoch}/${entry.offset} must still be kept`);
       return;
     }
