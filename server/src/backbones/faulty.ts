@@ -39,6 +39,7 @@ export function withLossyBus(backbone: Backbone, fate: (channel: string, frame: 
   };
   return {
     ...lifeOf(backbone),
+    capabilities: Object.freeze({ ...backbone.capabilities, ordering: "none" }),
     bus: lossy,
     ...(backbone.log && { log: backbone.log }),
     ...(backbone.cursors && { cursors: backbone.cursors }),
