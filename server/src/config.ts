@@ -115,11 +115,32 @@ const retention = z.strictObject({
   bytes: optionalBytes.describe("Most bytes of `data` kept per channel."),
 });
 
+const queue = z
+  .strictObject({
+    backbone: z.string().optional().describe("Backbone of the queues, if another."),
+    lease: duration("30s").describe("How long a job is leased, where the consumer asks for nothing else."),
+    max_attempts: z.int().min(1).default(5).describe("Attempts after which a job is given up."),
+    backoff: backoff("1s..5m").describe("Delay after the first and, doubling, after later failed attempts."),
+    dead_letters: z.boolean().default(true).describe("Keep jobs that were given up as dead letters; else forget them."),
+    ttl: optionalDuration("1ms").describe(
+      "A job that nobody has taken for so long is forgotten; refused at start where the backbone cannot. Default: never.",
+    ),
+    deliver_at: z
+      .boolean()
+      .optional()
+      .describe(
+        "Jobs may be held back until a time; `true` is refused at start where the backbone cannot. Default: where it can.",
+      ),
+    in_flight: z.int().min(1).max(10_000).default(100).describe("Most jobs that one consumer may hold at once."),
+  })
+  .describe("The channels are queues: each message is a job, handed to one consumer of each group until it is done.");
+
 export const namespaceSchema = z.strictObject({
   backbone: z.string().optional().describe("Name of the backbone of all facets."),
   bus: z.string().optional().describe("Backbone of the bus, if another."),
   log: z.string().optional().describe("Backbone of the log, if another."),
   cursors: z.string().optional().describe("Backbone of the cursors, if another."),
+  queue: queue.optional(),
   delivery: z
     .enum(DELIVERIES)
     .default("at-most-once")
@@ -136,6 +157,7 @@ export const namespaceSchema = z.strictObject({
     .describe("Everyone gets everything: spread each channel over all servers of the bus, where it can."),
   subscribe: access.default("authenticated").describe("Who may subscribe."),
   publish: access.default("none").describe("Who may publish from a client."),
+  consume: access.default("none").describe("Who may consume from a queue; `subscribers` is nobody."),
   history: access.default("subscribers").describe("Who may read history."),
   presence: access.default("none").describe("Who may ask for presence; other than `none` turns it on."),
   join_leave: z.boolean().default(false).describe("Subscribers are told who joins and leaves."),

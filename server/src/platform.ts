@@ -58,7 +58,7 @@ export class Platform {
 }
 
 function uses({ namespaces }: Config, name: string): boolean {
-  return Object.values(namespaces).some(({ backbone, bus, log, cursors }) =>
-    [backbone, bus, log, cursors].includes(name),
+  return Object.values(namespaces).some(({ backbone, bus, log, cursors, queue }) =>
+    [backbone, bus, log, cursors, queue?.backbone].includes(name),
   );
 }

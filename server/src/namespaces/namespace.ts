@@ -1,6 +1,6 @@
 /** A namespace at run time: its rules, and the facets that carry and keep its channels' messages. */
 import { namespaceOf } from "@todoku/protocol";
-import type { Bus, Cursors, Delivery, Log, Retention } from "../backbones/contract.ts";
+import type { Backbone, Bus, Cursors, Delivery, Log, Queue, Redelivery, Retention } from "../backbones/contract.ts";
 import type { NamespaceConfig } from "../config.ts";
 import type { Backoff } from "../units.ts";
 
@@ -13,6 +13,8 @@ export interface Namespace {
   /** Absent: the channels keep nothing and have no positions. */
   readonly log?: Log;
   readonly cursors?: Cursors;
+  /** Present: the channels are queues. */
+  readonly queue?: NamespaceQueue;
   /** The log's appends reach the bus by themselves. */
   readonly announces: boolean;
   readonly retention: Retention;
@@ -21,6 +23,24 @@ export interface Namespace {
   /** Largest `data` in UTF-8 bytes. */
   readonly messageBytes: number;
   readonly redelivery: { readonly maxAttempts: number; readonly backoff: Backoff; readonly deadLetters?: string };
+}
+
+/** What makes a namespace's channels queues. */
+export interface NamespaceQueue {
+  readonly jobs: Queue;
+  /** Whose queues they are: results that go to the same one can be stored together with the end of a job. */
+  readonly backbone: Backbone;
+  /** Where the consumer asks for nothing else. */
+  readonly leaseMs: number;
+  readonly redelivery: Redelivery;
+  /** A job that nobody has taken for so long is forgotten. */
+  readonly ttlMs?: number;
+  /** Jobs may be held back until a time. */
+  readonly deliverAt: boolean;
+  /** Jobs may have an expiry of their own. */
+  readonly ttl: boolean;
+  /** Most jobs that one consumer may hold at once. */
+  readonly inFlight: number;
 }
 
 /** The namespaces of one configuration. */

@@ -20,10 +20,14 @@ const EMBEDDED = new EmbeddedBackbone("local", { path: "never-opened" }, clock);
 /** A backbone that has what `memory` has, but for what is said. */
 function like(
   type: string,
-  { without = [], ...capabilities }: Partial<Capabilities> & { without?: readonly ("bus" | "log" | "cursors")[] },
+  {
+    without = [],
+    ...capabilities
+  }: Partial<Capabilities> & { without?: readonly ("bus" | "log" | "cursors" | "queue")[] },
 ): Backbone {
   const made: Record<string, unknown> = { type, capabilities: { ...MEMORY_CAPABILITIES, ...capabilities } };
-  for (const facet of ["bus", "log", "cursors"] as const) if (!without.includes(facet)) made[facet] = MEMORY[facet];
+  for (const facet of ["bus", "log", "cursors", "queue"] as const)
+    if (!without.includes(facet)) made[facet] = MEMORY[facet];
   return made as unknown as Backbone;
 }
 
@@ -53,7 +57,8 @@ interface Refusal {
   readonly problem: string;
 }
 
-const BUS_ONLY = like("bus-only", { without: ["log", "cursors"] });
+const BUS_ONLY = like("bus-only", { without: ["log", "cursors", "queue"] });
+const WITHOUT_TIMES = like("plain", { queue: { deliverAt: false, ttl: false, results: false } });
 const WITHOUT_CURSORS = like("no-cursors", { without: ["cursors"], delivery: "exactly-once" });
 
 const REFUSALS: readonly Refusal[] = [
@@ -196,6 +201,68 @@ const REFUSALS: readonly Refusal[] = [
     backbones: { disk: EMBEDDED },
     problem: `namespace "chat" puts dead letters on ${problem}`,
   })),
+  {
+    title: "a queue on a backbone that has none",
+    rules: { backbone: "wall", queue: {} },
+    backbones: { wall: BUS_ONLY, disk: EMBEDDED },
+    problem:
+      'namespace "chat" is a queue, and "wall" (bus-only) has none. Set namespaces.chat.queue.backbone to "disk" (embedded)',
+  },
+  {
+    title: "a queue's backbone that is not configured",
+    rules: { backbone: "disk", queue: { backbone: "disc" } },
+    backbones: { disk: EMBEDDED },
+    problem:
+      'namespace "chat" names the backbone "disc", which is not configured. Set namespaces.chat.queue.backbone to disk',
+  },
+  {
+    title: "an exactly-once queue on memory",
+    rules: { backbone: "m", delivery: "exactly-once", queue: {} },
+    backbones: { m: MEMORY, disk: EMBEDDED },
+    problem:
+      'namespace "chat" promises exactly-once, and "m" (memory) can keep at-most-once at most as its queue (it does not survive a restart). ' +
+      'Use "disk" (embedded), or set namespaces.chat.delivery to at-most-once',
+  },
+  {
+    title: "jobs that expire, where the backbone cannot",
+    rules: { backbone: "plain", queue: { ttl: "1d" } },
+    backbones: { plain: WITHOUT_TIMES },
+    problem:
+      'namespace "chat" lets jobs expire, and "plain" (plain) cannot. Remove namespaces.chat.queue.ttl, or set ' +
+      'namespaces.chat.queue.backbone to "plain" (plain)',
+  },
+  {
+    title: "jobs that are held back, where the backbone cannot",
+    rules: { backbone: "plain", queue: { deliver_at: true } },
+    backbones: { plain: WITHOUT_TIMES },
+    problem:
+      'namespace "chat" holds jobs back until a time, and "plain" (plain) cannot. Remove namespaces.chat.queue.deliver_at, or set ' +
+      'namespaces.chat.queue.backbone to "plain" (plain)',
+  },
+  ...(["log", "cursors"] as const).map((key) => ({
+    title: `a queue with ${key}`,
+    rules: { backbone: "disk", queue: {}, [key]: "disk" },
+    backbones: { disk: EMBEDDED },
+    problem: `namespace "chat" is a queue, which keeps its jobs until they are done. Remove namespaces.chat.${key}`,
+  })),
+  {
+    title: "a queue with a retention",
+    rules: { backbone: "disk", queue: {}, retention: { age: "1d" } },
+    backbones: { disk: EMBEDDED },
+    problem: 'namespace "chat" is a queue, which keeps its jobs until they are done. Remove namespaces.chat.retention',
+  },
+  ...(["consume", "publish"] as const).map((key) => ({
+    title: `a queue that subscribers may ${key}`,
+    rules: { backbone: "disk", queue: {}, [key]: "subscribers" as const },
+    backbones: { disk: EMBEDDED },
+    problem: `namespace "chat" is a queue, which has no subscribers. Set namespaces.chat.${key} to none, any, authenticated or token`,
+  })),
+  {
+    title: "who may consume, where nothing is a queue",
+    rules: { backbone: "disk", consume: "any" },
+    backbones: { disk: EMBEDDED },
+    problem: 'namespace "chat" says who may consume, and is no queue. Add namespaces.chat.queue',
+  },
   ...(["subscribe", "publish", "history", "presence"] as const).map((key) => ({
     title: `${key} by token, where no tokens are configured`,
     rules: { backbone: "m", [key]: "token" },

@@ -45,6 +45,9 @@ class Plan {
 
   #compose(): Namespace | undefined {
     const { delivery, retention, redelivery } = this.#rules;
+    if (this.#rules.queue) return this.#composeQueue(this.#rules.queue);
+    if (this.#rules.consume !== "none")
+      this.#refuse(`says who may consume, and is no queue. Add ${this.#path("queue")}`);
     const keeps = delivery !== "at-most-once" || retention !== undefined;
     const bus = this.#facet("bus");
     const log = keeps ? this.#facet("log") : undefined;
@@ -92,16 +95,83 @@ class Plan {
     };
   }
 
-  #facet(facet: Exclude<Facet, "queue">): Chosen | undefined {
-    const key = this.#rules[facet] === undefined ? "backbone" : facet;
-    const chosen = this.#rules[facet] ?? this.#rules.backbone;
+  #composeQueue(rules: NonNullable<NamespaceConfig["queue"]>): Namespace | undefined {
+    const bus = this.#facet("bus");
+    const chosen = this.#facet("queue");
+    if (chosen) {
+      this.#checkDelivery(chosen, "queue");
+      this.#checkDedupe(chosen, "queue.backbone");
+      this.#checkSize(chosen);
+      this.#checkJobTimes(chosen, rules);
+    }
+    this.#checkQueueRules();
+    this.#checkTokens();
+    if (!bus?.backbone.bus || !chosen?.backbone.queue) return undefined;
+    const { backbone } = chosen;
+    const { capabilities } = backbone;
+    return {
+      name: this.#name,
+      rules: this.#rules,
+      delivery: this.#rules.delivery,
+      bus: bus.backbone.bus,
+      announces: false,
+      retention: {},
+      dedupeMs: this.#rules.dedupe ?? Math.min(DEFAULT_DEDUPE_MS, capabilities.dedupeWindowMs),
+      messageBytes: this.#config.client.message_bytes,
+      redelivery: { maxAttempts: rules.max_attempts, backoff: rules.backoff },
+      queue: {
+        jobs: chosen.backbone.queue,
+        backbone,
+        leaseMs: rules.lease,
+        redelivery: { maxAttempts: rules.max_attempts, backoff: rules.backoff, deadLetters: rules.dead_letters },
+        ...(rules.ttl !== undefined && { ttlMs: rules.ttl }),
+        deliverAt: rules.deliver_at ?? capabilities.queue?.deliverAt ?? false,
+        ttl: capabilities.queue?.ttl ?? false,
+        inFlight: rules.in_flight,
+      },
+    };
+  }
+
+  /** What only makes sense for channels that are no queues. */
+  #checkQueueRules(): void {
+    for (const key of ["retention", "log", "cursors"] as const) {
+      if (this.#rules[key] === undefined) continue;
+      this.#refuse(`is a queue, which keeps its jobs until they are done. Remove ${this.#path(key)}`);
+    }
+    for (const key of ["consume", "publish"] as const) {
+      if (this.#rules[key] !== "subscribers") continue;
+      this.#refuse(`is a queue, which has no subscribers. Set ${this.#path(key)} to none, any, authenticated or token`);
+    }
+  }
+
+  #checkJobTimes({ name, backbone }: Chosen, { ttl, deliver_at }: NonNullable<NamespaceConfig["queue"]>): void {
+    const { queue } = backbone.capabilities;
+    if (ttl !== undefined && queue?.ttl !== true) {
+      this.#refuse(
+        `lets jobs expire, and ${label(name, backbone)} cannot. Remove ${this.#path("queue.ttl")}, or set ` +
+          `${this.#path("queue.backbone")} to ${this.#ableTo(this.#rules.delivery, "queue")}`,
+      );
+    }
+    if (deliver_at === true && queue?.deliverAt !== true) {
+      this.#refuse(
+        `holds jobs back until a time, and ${label(name, backbone)} cannot. Remove ${this.#path("queue.deliver_at")}, or set ` +
+          `${this.#path("queue.backbone")} to ${this.#ableTo(this.#rules.delivery, "queue")}`,
+      );
+    }
+  }
+
+  #facet(facet: Facet): Chosen | undefined {
+    const own = facet === "queue" ? this.#rules.queue?.backbone : this.#rules[facet];
+    const ownKey = facet === "queue" ? "queue.backbone" : facet;
+    const key = own === undefined ? "backbone" : ownKey;
+    const chosen = own ?? this.#rules.backbone;
     if (chosen === undefined) {
       if (this.#rules.bus === undefined) {
         this.#refuse(`has no backbone. Set ${this.#path("backbone")} to ${this.#configured()}`);
       } else {
         this.#refuse(
           `promises ${this.#promise()} and has no ${facet} for it. ` +
-            `Set ${this.#path(facet)} to ${this.#ableTo(this.#rules.delivery, facet)}`,
+            `Set ${this.#path(ownKey)} to ${this.#ableTo(this.#rules.delivery, facet)}`,
         );
       }
       return undefined;
@@ -115,8 +185,8 @@ class Plan {
     }
     if (!backbone[facet]) {
       this.#refuse(
-        `promises ${this.#promise()} and needs ${facet === "cursors" ? "cursors" : `a ${facet}`} for it, and ${label(chosen, backbone)} has none. ` +
-          `Set ${this.#path(facet)} to ${this.#ableTo(this.#rules.delivery, facet)}`,
+        `${facet === "queue" ? "is a queue" : `promises ${this.#promise()} and needs ${facet === "cursors" ? "cursors" : `a ${facet}`} for it`}, and ${label(chosen, backbone)} has none. ` +
+          `Set ${this.#path(ownKey)} to ${this.#ableTo(this.#rules.delivery, facet)}`,
       );
       return undefined;
     }
@@ -133,18 +203,18 @@ class Plan {
     );
   }
 
-  #checkDedupe({ name, backbone }: Chosen): void {
+  #checkDedupe({ name, backbone }: Chosen, key: "log" | "queue.backbone" = "log"): void {
     const { delivery, dedupe } = this.#rules;
     const { dedupeWindowMs } = backbone.capabilities;
     const longest = formatDuration(dedupeWindowMs);
     if (dedupe !== undefined && dedupe > dedupeWindowMs) {
       const able = [...this.#backbones].filter(
-        ([, { capabilities, log }]) => log && capabilities.dedupeWindowMs >= dedupe,
+        ([, { capabilities, log, queue }]) => (key === "log" ? log : queue) && capabilities.dedupeWindowMs >= dedupe,
       );
       this.#refuse(
         `promises that repeated keys are recognised for ${formatDuration(dedupe)}, and ${label(name, backbone)} remembers ` +
           `them for ${longest} at most. Shorten ${this.#path("dedupe")}` +
-          (able.length === 0 ? "" : `, or set ${this.#path("log")} to ${labels(able)}`),
+          (able.length === 0 ? "" : `, or set ${this.#path(key)} to ${labels(able)}`),
       );
     }
     if (delivery !== "exactly-once") return;
@@ -233,7 +303,7 @@ class Plan {
 
   #checkTokens(): void {
     if (this.#config.auth.jwt) return;
-    for (const key of ["subscribe", "publish", "history", "presence"] as const) {
+    for (const key of ["subscribe", "publish", "consume", "history", "presence"] as const) {
       if (this.#rules[key] === "token") {
         this.#refuse(`asks for a token in ${this.#path(key)}, and no tokens are configured. Set auth.jwt`);
       }
@@ -260,7 +330,7 @@ class Plan {
   }
 
   /** The configured backbones that can keep a promise with one of their facets, else the types that could. */
-  #ableTo(delivery: Delivery, facet: Exclude<Facet, "queue"> = "log"): string {
+  #ableTo(delivery: Delivery, facet: Facet = "log"): string {
     const configured = [...this.#backbones].filter(
       ([, backbone]) => backbone[facet] && canKeep(backbone.capabilities, delivery),
     );

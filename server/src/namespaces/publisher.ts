@@ -2,9 +2,9 @@
  * The one way in for a message, whoever sends it: a client, the HTTP API, or an application without a gateway.
  */
 import { ERRORS, TodokuError, type ClientInfo } from "@todoku/protocol";
-import { BackboneError, type Message } from "../backbones/contract.ts";
+import { BackboneError, type EnqueueOptions, type Message } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
-import type { Namespace } from "./namespace.ts";
+import type { Namespace, NamespaceQueue } from "./namespace.ts";
 
 export interface PublishOptions {
   /** Idempotency key, 1..128 characters. */
@@ -13,9 +13,13 @@ export interface PublishOptions {
   readonly keyAgeMs?: number;
   readonly tags?: Readonly<Record<string, string>>;
   readonly info?: ClientInfo;
+  /** Of a job: it is handed out from then on; ms since 1970. */
+  readonly deliverAt?: number;
+  /** Of a job: it is forgotten when nobody has taken it for so many ms. */
+  readonly ttlMs?: number;
 }
 
-/** Where the message is kept; empty on channels that keep no log. */
+/** Where the message is kept; without a position on channels that keep no log, and in queues. */
 export interface Published {
   readonly epoch?: string;
   readonly offset?: number;
@@ -45,9 +49,9 @@ export class Publisher {
   }
 
   /**
-   * Stores (with a log) or hands over (without) one message. `data` is JSON text.
+   * Stores (with a log, or as a job in a queue) or hands over (without) one message. `data` is JSON text.
    *
-   * @throws TodokuError 107 no key, 400 too large, 401 retry too old, 402 certainly not stored, 403 outcome unknown, 405 storage full.
+   * @throws TodokuError 107 no key, 108 a time that the queue cannot keep, 400 too large, 401 retry too old, 402 certainly not stored, 403 outcome unknown, 405 storage full.
    */
   async publish(namespace: Namespace, channel: string, data: string, options: PublishOptions = {}): Promise<Published> {
     const begun = this.#clock.now();
@@ -87,11 +91,18 @@ export class Publisher {
       ...(info && { info }),
       ...(tags && { tags }),
     };
+    const dedupe = key !== undefined && namespace.dedupeMs > 0 ? { key, windowMs: namespace.dedupeMs } : undefined;
+    if (namespace.queue) {
+      const times = jobTimes(namespace.queue, options, now);
+      return namespace.queue.jobs.enqueue(channel, message, { ...(dedupe && { dedupe }), ...times });
+    }
+    if (options.deliverAt !== undefined || options.ttlMs !== undefined) {
+      throw new TodokuError(ERRORS.notAvailable, "only a queue's jobs can be held back or expire");
+    }
     if (!namespace.log) {
       await namespace.bus.publish(channel, { kind: "message", message }, namespace.rules);
       return {};
     }
-    const dedupe = key !== undefined && namespace.dedupeMs > 0 ? { key, windowMs: namespace.dedupeMs } : undefined;
     const { epoch, offset, duplicate } = await namespace.log.append(channel, message, {
       retention: namespace.retention,
       ...(dedupe && { dedupe }),
@@ -106,12 +117,28 @@ export class Publisher {
   }
 }
 
+/** @throws TodokuError 108 for a time that the backbone cannot keep. */
+function jobTimes(
+  queue: NamespaceQueue,
+  { deliverAt, ttlMs = queue.ttlMs }: PublishOptions,
+  now: number,
+): Pick<EnqueueOptions, "deliverAt" | "expiresAt"> {
+  if (deliverAt !== undefined && !queue.deliverAt) {
+    throw new TodokuError(ERRORS.notAvailable, "this queue cannot hold jobs back until a time");
+  }
+  if (ttlMs !== undefined && !queue.ttl) throw new TodokuError(ERRORS.notAvailable, "this queue's jobs cannot expire");
+  return {
+    ...(deliverAt !== undefined && { deliverAt }),
+    ...(ttlMs !== undefined && { expiresAt: Math.max(now, deliverAt ?? 0) + ttlMs }),
+  };
+}
+
 /**
  * Whether a repeat comes too late to be recognised. Without a log no key is remembered and no message may come twice: there
  * every repeat is too late, for the first try may have been delivered.
  */
-function tooOld({ log, dedupeMs }: Namespace, keyAgeMs: number): boolean {
-  return dedupeMs > 0 ? keyAgeMs >= dedupeMs : !log && keyAgeMs > 0;
+function tooOld({ log, queue, dedupeMs }: Namespace, keyAgeMs: number): boolean {
+  return dedupeMs > 0 ? keyAgeMs >= dedupeMs : !log && !queue && keyAgeMs > 0;
 }
 
 function asRefusal(error: unknown): TodokuError {
