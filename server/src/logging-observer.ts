@@ -20,7 +20,11 @@ export function logging(observer: GatewayObserver, logger: Logger): GatewayObser
     delivered: (namespace, receivers, ms) => observer.delivered(namespace, receivers, ms),
     caughtUp: (namespace, reason) => observer.caughtUp(namespace, reason),
     dropped: (namespace, count) => observer.dropped(namespace, count),
-    malformed: (namespace) => observer.malformed(namespace),
+    malformed: (namespace, why) => {
+      observer.malformed(namespace, why);
+      if (why !== undefined)
+        logger.warn({ namespace: namespace?.name, why }, "a message of another program cannot be delivered");
+    },
     gap: (namespace, reason) => observer.gap(namespace, reason),
     redelivered: (namespace) => observer.redelivered(namespace),
     deadLettered: (namespace) => observer.deadLettered(namespace),

@@ -18,6 +18,7 @@ import type { GatewayObserver } from "./gateway/observer.ts";
 import type { Operations } from "./gateway/operations.ts";
 import type { Hooks } from "./hooks.ts";
 import { HttpServer } from "./http-server.ts";
+import { Ingestion } from "./ingest.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { logging } from "./logging-observer.ts";
 import { Platform } from "./platform.ts";
@@ -55,6 +56,7 @@ export class Todoku {
   readonly #metrics: Metrics;
   readonly #observer: GatewayObserver;
   readonly #trustedProxies: TrustedProxies;
+  readonly #ingestion: Ingestion;
   readonly #listeners: NodeListener[] = [];
   readonly #detach: (() => void)[] = [];
 
@@ -88,6 +90,12 @@ export class Todoku {
       ...(jwt && { authenticator: jwtAuthenticator(jwt, clock) }),
     });
     this.operations = this.gateway.operations;
+    this.#ingestion = new Ingestion({
+      namespaces: platform.namespaces,
+      publisher: platform.publisher,
+      depth: config.client.json_depth,
+      refused: (namespace, why) => observer.malformed(namespace, why),
+    });
     metrics.watch(() => this.gateway.waiting());
     this.gateway.start();
   }
@@ -103,6 +111,7 @@ export class Todoku {
     try {
       const todoku = new Todoku(config, platform, metrics, observer, { ...options, clock, logger });
       await todoku.gateway.join();
+      await todoku.#ingestion.start(platform.backbones.values());
       return todoku;
     } catch (error) {
       await platform.close();
@@ -163,6 +172,7 @@ export class Todoku {
   async drain(ms: number = this.#config.drain, finished: () => Promise<void> = async () => {}): Promise<void> {
     this.#health.drain();
     for (const listener of this.#listeners) listener.refuseAll();
+    await this.#ingestion.stop();
     await this.gateway.drain(ms);
     await this.#parted();
     await finished();
@@ -172,6 +182,7 @@ export class Todoku {
   /** As `drain`, at once. */
   async close(): Promise<void> {
     for (const detach of this.#detach.splice(0)) detach();
+    await this.#ingestion.stop();
     await this.gateway.stop();
     await this.#parted();
     await this.platform.close();

@@ -51,7 +51,7 @@ export class Metrics implements GatewayObserver {
   );
   readonly #malformed = this.#counter(
     "malformed_total",
-    "Messages of other programs on the broker's own channels that cannot be delivered.",
+    "Messages of other programs in the broker that cannot be delivered; `?` where they name no namespace.",
     ["namespace"],
   );
   readonly #gaps = this.#counter("gaps_total", "Gaps that readers were told of.", ["namespace", "reason"]);
@@ -145,8 +145,8 @@ export class Metrics implements GatewayObserver {
     this.#drops.inc({ namespace: name }, count);
   }
 
-  malformed({ name }: Namespace): void {
-    this.#malformed.inc({ namespace: name });
+  malformed(namespace: Namespace | undefined): void {
+    this.#malformed.inc({ namespace: namespace?.name ?? "?" });
   }
 
   gap({ name }: Namespace, reason: GapReason): void {

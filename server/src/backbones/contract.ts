@@ -333,6 +333,40 @@ export interface Queue {
   readonly dead: DeadLetters;
 }
 
+/** What another program left for the platform to publish. Nothing of it was checked. */
+export interface IngestEntry {
+  /** Names the entry, also when it is handed over again. */
+  readonly id: string;
+  readonly channel?: string;
+  /** Should be JSON text. */
+  readonly data?: string;
+  /** Idempotency key of the producer. */
+  readonly key?: string;
+  /** Should be JSON text: an object of strings. */
+  readonly tags?: string;
+  /** It was handed to somebody before, who may have published it. */
+  readonly again: boolean;
+}
+
+/** `taken`: it needs no further care. Refused: it can never be published, for this reason. */
+export type IngestVerdict = "taken" | { readonly refused: string };
+
+/**
+ * A way in for programs that speak the broker's own language: they leave entries in one place of the broker, and the gateways
+ * publish them as if they had come through the API.
+ *
+ * - `start` resolves when entries are being fetched. Each entry is handed to one of the instances that have started, in any process.
+ * - An entry is removed after `deliver` resolved with `taken`. It is set aside, with the reason, where a bounded number of
+ *   such entries is kept for a person to look at, after it resolved with a refusal.
+ * - When `deliver` rejects, or its process dies, the entry is handed over again after a while, to any instance, with `again`.
+ *   So an entry may be handed over more than once, even at once; the platform recognises it by `key` or `id`.
+ * - Entries are handed over in their order, as far as one instance, failures and concurrent calls of `deliver` allow.
+ * - The function that `start` resolves with stops: it resolves when no `deliver` is under way any more.
+ */
+export interface Ingest {
+  start(deliver: (entry: IngestEntry) => Promise<IngestVerdict>): Promise<() => Promise<void>>;
+}
+
 /** The promises, weakest first. */
 export const DELIVERIES = ["at-most-once", "at-least-once", "exactly-once"] as const;
 export type Delivery = (typeof DELIVERIES)[number];
@@ -401,6 +435,8 @@ export interface Backbone {
   readonly log?: Log;
   readonly cursors?: Cursors;
   readonly queue?: Queue;
+  /** Present where the settings ask for it. */
+  readonly ingest?: Ingest;
   open(): Promise<void>;
   close(): Promise<void>;
   /** Resolves while the broker answers; rejects with the reason otherwise. Cheap: it is called by the readiness probe. */

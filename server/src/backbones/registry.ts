@@ -83,6 +83,10 @@ export const backboneSchema = z.discriminatedUnion("type", [
         ),
       replicas: z.int().min(1).max(16).optional().describe("How many replicas of a server confirm. Default 1."),
       confirm_timeout: optionalDuration("1ms").describe("Time within which they must, up to 3s. Default 1s."),
+      ingest: z
+        .boolean()
+        .default(false)
+        .describe("Publish what other programs add to the stream `PREFIXingest`; see the page of redis-streams."),
       cursor_lifetime: duration("90d").describe("A durable subscription that is not used for so long is forgotten."),
     })
     .describe("Redis Streams: messages kept for days, on one server, behind Sentinels, or in a Cluster."),

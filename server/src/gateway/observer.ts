@@ -16,8 +16,8 @@ export interface GatewayObserver extends PublishObserver {
   caughtUp(namespace: Namespace, reason: "start" | "slow" | "repair"): void;
   /** Publications were dropped for a slow reader of a channel without a log. */
   dropped(namespace: Namespace, count: number): void;
-  /** Another program put something on the broker's channel that cannot be delivered. */
-  malformed(namespace: Namespace): void;
+  /** Another program left something in the broker that cannot be delivered. `namespace` is absent where it names none. */
+  malformed(namespace: Namespace | undefined, why?: string): void;
   gap(namespace: Namespace, reason: GapReason): void;
   redelivered(namespace: Namespace): void;
   deadLettered(namespace: Namespace): void;

@@ -11,6 +11,8 @@ export interface RedisStreamsSettings extends RedisConnection {
   readonly replicas?: number | undefined;
   /** How long they may take, in ms; default 1000. */
   readonly confirm_timeout?: number | undefined;
+  /** Publish what other programs add to the ingest stream. */
+  readonly ingest: boolean;
   /** A cursor that is not touched for so long is forgotten, in ms. */
   readonly cursor_lifetime: number;
 }

@@ -9,17 +9,20 @@
  * it; `disk`, when the append-only file is flushed (checked at start); `memory`, at once. A server that was restarted
  * or replaced begins a new epoch, which says up to where the older history is also its own; a reader beyond that place is told of a gap.
  *
+ * With `ingest: true`, what any program adds to the stream `todoku:ingest` is published as if it had come through the API.
+ *
  * Capabilities: exactly-once with `confirm: replicas` or `disk`, within a window of up to 7 days; with `memory` at-most-once.
  *
  * Limits: a channel lives on one server, and so does a queue; each call for a queue is one script on its keys. `maxmemory-policy` must be `noeviction` (checked at start). A failover to a replica that had
  * not confirmed can lose what others confirmed: with several replicas, let all confirm.
  */
-import type { Backbone, Bus, Capabilities, Cursors, Log, Queue } from "../../contract.ts";
+import type { Backbone, Bus, Capabilities, Cursors, Ingest, Log, Queue } from "../../contract.ts";
 import type { Clock } from "../../../clock.ts";
 import { RedisBus } from "../bus.ts";
 import { redisStreamsCapabilities, type Confirm } from "../capabilities.ts";
 import { checkServers } from "../health.ts";
 import { RedisServers } from "../servers.ts";
+import { RedisIngest } from "./ingest.ts";
 import { RedisCursors } from "./cursors.ts";
 import { RedisLog } from "./log.ts";
 import { RedisQueue } from "./queue.ts";
@@ -34,6 +37,7 @@ export class RedisStreamsBackbone implements Backbone {
   readonly log: Log;
   readonly cursors: Cursors;
   readonly queue: Queue;
+  readonly ingest?: Ingest;
   readonly #name: string;
   readonly #confirm: Confirm;
   readonly #confirmation: Confirmation | undefined;
@@ -84,6 +88,7 @@ export class RedisStreamsBackbone implements Backbone {
       clock,
     );
     this.#calls = calls;
+    if (settings.ingest) this.ingest = new RedisIngest(name, this.#servers, prefix, clock);
     this.bus = this.#bus;
     this.log = {
       append: (...given) => this.#whileOpen(() => log.append(...given)),
