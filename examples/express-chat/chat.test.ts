@@ -112,11 +112,15 @@ describe("the chat", () => {
 });
 
 test("`npm run example express-chat` starts it and says where, and Ctrl-C ends it", async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), "todoku-chat-"));
   const child = spawn(process.execPath, ["--conditions=source", path.join(import.meta.dirname, "start.ts")], {
-    env: { ...process.env, PORT: "0", CHAT_DATA: await mkdtemp(path.join(tmpdir(), "todoku-chat-")) },
+    env: { ...process.env, PORT: "0", CHAT_DATA: folder },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  t.after(() => child.kill("SIGKILL"));
+  t.after(async () => {
+    child.kill("SIGKILL");
+    await rm(folder, { recursive: true, force: true });
+  });
   const [line] = (await once(createInterface(child.stdout), "line")) as [string];
   const url = /http:\/\/localhost:\d+/.exec(line)?.[0];
   assert.ok(url, line);
