@@ -247,9 +247,7 @@ describe("the client of the base protocol, with a server that anyone may use", {
 
     const back = next<SubscribedContext>(subscription, "subscribed");
     proxy.breakOff();
-    await server.api("batch", {
-      commands: [2, 3, 4, 5].map((n) => ({ publish: { channel: "short:1", data: n } })),
-    });
+    for (const n of [2, 3, 4, 5]) await server.api("publish", { channel: "short:1", data: n });
     proxy.mend();
     const { wasRecovering, recovered, streamPosition } = await back;
     assert.deepEqual([wasRecovering, recovered, streamPosition?.offset], [true, false, 5]);
