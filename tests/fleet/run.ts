@@ -1,0 +1,227 @@
+/**
+ * Three gateways behind a balancer on one Redis, publishers that retry and subscribers that come and go, while one thing
+ * after the other is broken. Everything is in the log of events, with what the log kept at the end.
+ */
+import { setTimeout as after } from "node:timers/promises";
+import { Todoku, type CursorStore } from "@todoku/client";
+import type { Delivery } from "../../server/src/backbones/contract.ts";
+import { backboneSchema, createBackbone } from "../../server/src/backbones/registry.ts";
+import { ownServers } from "../../server/src/backbones/redis/test-redis.ts";
+import { systemClock } from "../../server/src/clock.ts";
+import type { ConfigInput } from "../../server/src/config.ts";
+import { EventLog, type Event } from "../events.ts";
+import { FaultyProxy } from "../faulty-proxy.ts";
+import { closing, type Channels } from "../kill/payload.ts";
+import { publish, publishOn } from "../kill/publisher.ts";
+import { roam, Subscriber, type Habit } from "../kill/subscriber.ts";
+import { SeededRandom } from "../seeded-random.ts";
+import { ServerProcess } from "../server-process.ts";
+import { Balancer } from "./balancer.ts";
+import { inPresentEpochs, noteStored } from "./epochs.ts";
+import type { Fault, Stage } from "./faults.ts";
+
+export interface FleetRunOptions {
+  readonly seed: number;
+  /** A recipe of scripts/brokers. */
+  readonly recipe: string;
+  /** The backbone's settings. */
+  readonly backbone: (urls: readonly string[]) => Record<string, unknown>;
+  readonly delivery: Delivery;
+  /** What is configured, where it is not what is demanded: for controls. */
+  readonly namespace?: Record<string, unknown>;
+  readonly faults: readonly Fault[];
+  readonly publishers: number;
+  /** Subscribers that stay. */
+  readonly steady: number;
+  /** Durable subscribers, which come and go; none at-most-once. */
+  readonly durable: number;
+  readonly channels: number;
+  /** A lone Redis is reached through a proxy that can be broken. */
+  readonly throughProxy?: boolean;
+}
+
+export interface FleetRunOutcome {
+  readonly events: readonly Event[];
+  readonly acknowledged: number;
+  readonly handled: number;
+}
+
+const GATEWAYS = 3;
+/** Everybody must have come to the end this long after the last fault. */
+const HEALED_WITHIN_MS = 60_000;
+const HABITS: Readonly<Record<Delivery, readonly Habit[]>> = {
+  "at-most-once": ["server only"],
+  "at-least-once": ["server only"],
+  "exactly-once": ["with the effect", "file"],
+};
+
+export async function fleetRun(options: FleetRunOptions): Promise<FleetRunOutcome> {
+  const { seed, recipe, delivery } = options;
+  const random = new SeededRandom(seed);
+  const log = new EventLog();
+  await using redis = await ownRedis(recipe);
+  await using proxy = options.throughProxy ? await FaultyProxy.start(redis.servers[0]?.port ?? 0) : undefined;
+  const settings = options.backbone(proxy ? [proxy.url.replace("http", "redis")] : redis.urls);
+  await using fleet = await startFleet(configOf(settings, options));
+  await using clients = new Clients();
+  const channels = Array.from({ length: options.channels }, (_, i) => `fleet:${i}`);
+  for (const channel of channels) log.append({ kind: "promise", channel, delivery });
+
+  const stop = new AbortController();
+  using _ = { [Symbol.dispose]: () => stop.abort() };
+  const subscribers = Array.from({ length: options.steady + options.durable }, (_, i) => {
+    const kind = i < options.steady ? "steady" : "durable";
+    return new Subscriber(`${kind}-${i}`, channels[i % channels.length] ?? "", log);
+  });
+  const steady = subscribers.slice(0, options.steady);
+  await Promise.all(steady.map((subscriber) => subscriber.follow(clients.make(fleet.url))));
+  const roaming = subscribers.slice(options.steady).map((subscriber, i) => {
+    const habits = HABITS[delivery];
+    const habit = habits[i % habits.length] ?? "server only";
+    const makeClient = (cursors: CursorStore | undefined): Todoku<Channels> => clients.make(fleet.url, cursors);
+    return roam(subscriber, habit, fleet.folder, makeClient, log, random.fork(), stop.signal);
+  });
+  const publishers = Array.from({ length: options.publishers }, (_, i) =>
+    publishOn(clients.make(fleet.url), `publisher-${i}`, channels, log, random.fork(), stop.signal),
+  );
+
+  const progress = (): Promise<void> => {
+    const later = log.count("ok") + 20;
+    return log.until(() => log.count("ok") >= later, AbortSignal.timeout(HEALED_WITHIN_MS));
+  };
+  const stage: Stage = { gateways: fleet.gateways, redis: redis.servers, random, progress, ...(proxy && { proxy }) };
+  for (const fault of options.faults) {
+    await progress();
+    log.append({ kind: "fault", name: fault.name });
+    await fault.strike(stage);
+    await progress();
+    if (delivery === "at-most-once") await resubscribed(subscribers, log, clients.make(fleet.url), channels);
+    log.append({ kind: "healed", name: fault.name });
+  }
+  stop.abort();
+  await Promise.all([...publishers, ...roaming]);
+  if (delivery === "at-most-once") {
+    return { events: log.events, acknowledged: log.count("ok"), handled: log.count("handled") };
+  }
+  // Awaited here: what is disposed of at the end of this function is still needed.
+  return await finish(log, subscribers, clients.make(fleet.url), channels, settings);
+}
+
+/** Sends the last messages, waits for everybody to have them, and adds what the log kept. */
+async function finish(
+  log: EventLog,
+  subscribers: readonly Subscriber[],
+  closer: Todoku<Channels>,
+  channels: readonly string[],
+  settings: Record<string, unknown>,
+): Promise<FleetRunOutcome> {
+  for (const channel of channels) await publish(closer, "closer", channel, closing(channel), log);
+  await log.until(() => subscribers.every(({ finished }) => finished), AbortSignal.timeout(HEALED_WITHIN_MS));
+  const late = subscribers.filter(({ finished }) => !finished).map(({ name, channel }) => `${name} on ${channel}`);
+  if (late.length > 0)
+    throw new Error(`not at the end ${HEALED_WITHIN_MS / 1000} s after the last fault: ${late.join(", ")}`);
+  const backbone = await createBackbone("end", backboneSchema.parse(settings), systemClock);
+  await backbone.open();
+  const kept = backbone.log;
+  if (!kept) throw new Error("the run has no log to be judged by");
+  const epochs = new Map(
+    await Promise.all(channels.map(async (channel) => [channel, await noteStored(kept, channel, log)] as const)),
+  );
+  await backbone.close();
+  return {
+    events: inPresentEpochs(log.events, epochs),
+    acknowledged: log.count("ok"),
+    handled: log.count("handled"),
+  };
+}
+
+/** At-most-once, a subscriber is back when something reaches it: loss before that belongs to the fault. */
+async function resubscribed(
+  subscribers: readonly Subscriber[],
+  log: EventLog,
+  prober: Todoku<Channels>,
+  channels: readonly string[],
+): Promise<void> {
+  const counts = new Map(subscribers.map((subscriber) => [subscriber, subscriber.count]));
+  const reached = (): boolean => subscribers.every((subscriber) => subscriber.count > (counts.get(subscriber) ?? 0));
+  const deadline = Date.now() + 15_000;
+  for (let n = 0; !reached(); n++) {
+    if (Date.now() > deadline) throw new Error("service is not back within 15 s");
+    for (const channel of channels) {
+      await publish(prober, "prober", channel, { key: `probe ${channel} ${Date.now()} ${n}`, text: "" }, log);
+    }
+    await after(100);
+  }
+}
+
+function configOf(settings: Record<string, unknown>, { delivery, namespace }: FleetRunOptions): ConfigInput {
+  const open = { subscribe: "any", publish: "any", history: "any" } as const;
+  return {
+    auth: { insecure: true },
+    client: {
+      ping: "2s",
+      pong: "1s",
+      beacon: "1s",
+      unauthenticated_per_address: 10_000,
+      rate: { commands: "off", publish: "off", subscribe: "off", connects: "off" },
+    },
+    log: { level: "silent" },
+    backbones: { redis: settings as never },
+    namespaces: {
+      fleet: {
+        ...open,
+        backbone: "redis",
+        delivery,
+        ...(delivery !== "at-most-once" && { retention: { messages: 1_000_000 } }),
+        ...namespace,
+      },
+    },
+  };
+}
+
+interface RunningFleet extends AsyncDisposable {
+  readonly gateways: readonly ServerProcess[];
+  readonly url: string;
+  /** For the subscribers' own files. */
+  readonly folder: string;
+}
+
+async function startFleet(config: ConfigInput): Promise<RunningFleet> {
+  const gateways = await Promise.all(Array.from({ length: GATEWAYS }, () => ServerProcess.start(config)));
+  const balancer = await Balancer.start(gateways.map(({ port }) => port));
+  return {
+    gateways,
+    url: balancer.url,
+    folder: gateways[0]?.folder ?? "",
+    [Symbol.asyncDispose]: async () => {
+      await balancer[Symbol.asyncDispose]();
+      await Promise.all(gateways.map((gateway) => gateway[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+async function ownRedis(recipe: string): Promise<Awaited<ReturnType<typeof ownServers>> & AsyncDisposable> {
+  const servers = await ownServers(recipe);
+  return { ...servers, [Symbol.asyncDispose]: () => servers.end() };
+}
+
+/** All clients of a run, to be closed at its end. */
+class Clients implements AsyncDisposable {
+  readonly #clients: Todoku<Channels>[] = [];
+
+  make(url: string, cursors?: CursorStore): Todoku<Channels> {
+    const client = new Todoku<Channels>(url, {
+      backoff: { firstMs: 200, lastMs: 1000 },
+      timeoutMs: 6000,
+      ...(cursors && { cursors }),
+    });
+    // A fleet that cannot be reached is what this is about.
+    client.on("error", () => {});
+    this.#clients.push(client);
+    return client;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) client.disconnect();
+  }
+}
