@@ -245,13 +245,13 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
   /** A message of an acknowledged subscription was not handled: the server is to send it again. */
   #failed({ position, round }: Item<Data>): void {
     const { inForce } = this.#enrolment;
-    const isPresent = inForce && round === this.#inbox.round;
+    const isPresent = inForce && round === this.#inbox.round && position && this.#inbox.receivesIn(position);
     // What was handled before it goes first: the server counts the attempts of the message right after that.
     if (isPresent) this.#acks?.flush();
     this.#inbox.rewind();
     if (!inForce || !position) return;
     if (isPresent) this.#enrolment.nack(position);
-    // It came by an earlier subscribe, which the server knows nothing of any more.
+    // It came by an earlier subscribe or in an earlier epoch, which the server knows nothing of any more.
     else this.#enrolment.again();
   }
 

@@ -135,3 +135,28 @@ test("K8 without a log a message that comes again, as by a second gateway that i
   assert.equal(inbox.receive({ data: 3 }, 1), "taken");
   assert.equal(inbox.receive({ data: 3 }, 1), "taken", "without an id nobody can tell");
 });
+
+test("K11 after a failure a gap behind the failed message is not taken in its place", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.begin(at(7), true);
+  inbox.receive(pub(8), 1);
+  inbox.take();
+  inbox.rewind();
+  // On its way before the server heard of the failure.
+  inbox.receiveGap({ from: 9, to: 44, reason: "retention", epoch: "a" });
+  assert.equal(inbox.receive(pub(45), 1), "known");
+  assert.deepEqual(drain(inbox), []);
+  inbox.receiveGap({ from: 8, to: 44, reason: "retention", epoch: "a" });
+  assert.equal(inbox.receive(pub(45), 1), "taken");
+  assert.deepEqual(drain(inbox), [{ from: 8, to: 44, reason: "retention" }, 45]);
+});
+
+test("K11 a message of an epoch that the server has left cannot be sent again by it", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.begin(at(2), true);
+  inbox.receive(pub(3), 1);
+  assert.ok(inbox.receivesIn(at(3)));
+  inbox.receiveGap({ from: 1, to: 0, reason: "epoch", epoch: "b" });
+  assert.ok(!inbox.receivesIn(at(3)));
+  assert.ok(inbox.receivesIn(at(1, "b")));
+});

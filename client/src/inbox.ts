@@ -67,6 +67,11 @@ export class Inbox<Data> {
     return this.#round;
   }
 
+  /** Whether what the server sends is of the position's epoch: what is of an older one it cannot send again. */
+  receivesIn({ epoch }: Position): boolean {
+    return this.#sent?.epoch === epoch;
+  }
+
   /** What may be acknowledged: handled, and sent on the present connection. */
   get acknowledgeable(): Position | undefined {
     const handled = this.#handled;
@@ -131,6 +136,8 @@ export class Inbox<Data> {
     const { from, to, reason, epoch = queued.epoch } = gap;
     const anew = epoch !== queued.epoch;
     const rewritten = reason === "epoch" && !anew;
+    // As with messages: what was under way before the failure does not follow what is waited for.
+    if (this.#rewound && !anew && !rewritten && from > queued.offset + 1) return;
     this.#rewound = false;
     this.#sent = { epoch, offset: to };
     if (!anew && !rewritten && to <= queued.offset) return;

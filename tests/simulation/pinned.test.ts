@@ -26,6 +26,18 @@ const STORIES: readonly { readonly seed: number; readonly story: string }[] = [
       "it showed less than was there already, looked like a log set back, and what was handled came again",
   },
   {
+    seed: 30079,
+    story:
+      "a handler failed after the log had been wiped, with the news of it waiting behind the message: the client forgot " +
+      "the news with the rest of its queue and took messages of the new epoch for those of the old one",
+  },
+  {
+    seed: 45192,
+    story:
+      "a handler failed, and the client took a gap that had been on its way before for the place to go on from: client and " +
+      "gateway no longer stood at the same place, and the next failure was never answered by a repeat",
+  },
+  {
     seed: 303,
     story:
       "the log lost its cursors under a running gateway, and a subscriber's next acknowledgement was answered as if " +
