@@ -67,6 +67,42 @@ const requests: { readonly [M in Method]: fc.Arbitrary<Requests[M]> } = {
   send: fc.record({ data: json }),
   ack: fc.record({ channel, offset: whole, epoch: words }),
   nack: fc.record({ channel, offset: whole, epoch: words }),
+  consume: fc.record(
+    {
+      queue: channel,
+      group: words,
+      in_flight: fc.integer({ min: 1, max: 10_000 }),
+      lease_ms: fc.integer({ min: 1000, max: 86_400_000 }),
+      token: words,
+      resume: fc.array(words),
+    },
+    { requiredKeys: ["queue"] },
+  ),
+  unconsume: fc.record({ queue: channel, group: words }, { requiredKeys: ["queue"] }),
+  done: fc.record(
+    {
+      queue: channel,
+      group: words,
+      lease: words,
+      publish: fc.array(fc.record({ channel, data: json, tags }, { requiredKeys: ["channel", "data"] })),
+    },
+    { requiredKeys: ["queue", "lease"] },
+  ),
+  fail: fc.record(
+    {
+      queue: channel,
+      group: words,
+      lease: words,
+      retry_in_ms: fc.nat(86_400_000),
+      untried: fc.boolean(),
+      reason: words,
+    },
+    { requiredKeys: ["queue", "lease"] },
+  ),
+  extend: fc.record(
+    { queue: channel, group: words, lease: words, lease_ms: fc.integer({ min: 1000, max: 86_400_000 }) },
+    { requiredKeys: ["queue", "lease"] },
+  ),
 };
 const command = fc.oneof(
   ...Object.entries(requests).map(([method, request]) =>

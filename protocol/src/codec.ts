@@ -2,7 +2,7 @@
 import { CLOSES, ERRORS } from "./codes.ts";
 import { tooDeep } from "./depth.ts";
 import { TodokuError } from "./error.ts";
-import type { Command, Method, Publication, Push, Reply, Requests } from "./frames.ts";
+import type { Command, Job, Method, Publication, Push, Reply, Requests } from "./frames.ts";
 import { checkRequest, isMethod, needsId } from "./schema.ts";
 
 /** A command that may be run. */
@@ -101,6 +101,11 @@ export function publicationText(data: string, fields: PublicationFields): string
 /** A push of a publication around `data` that is JSON text already. */
 export function encodePublication(channel: string, data: string, fields: PublicationFields): string {
   return `{"push":{"channel":${JSON.stringify(channel)},"pub":${publicationText(data, fields)}}}`;
+}
+
+/** A push of a job around `data` that is JSON text already. */
+export function encodeJob(queue: string, data: string, fields: Omit<Job, "data">): string {
+  return `{"push":{"queue":${JSON.stringify(queue)},"job":{"data":${data},${JSON.stringify(fields).slice(1)}}}`;
 }
 
 // ── the client's side ──────────────────────────────────────────────────────

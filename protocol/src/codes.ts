@@ -72,6 +72,12 @@ export const ERRORS = {
     message: "no space left for messages, nothing was stored",
     retry: "retry",
   },
+  leaseLost: {
+    code: 406,
+    name: "lease_lost",
+    message: "the lease has ended, nothing was done",
+    retry: "stop",
+  },
 } as const;
 
 /** What a client reports of itself. These never cross the wire. */

@@ -114,6 +114,10 @@ export interface PublishRequest {
   key_age?: number;
   /** Extension. */
   tags?: Record<string, string>;
+  /** Extension, to a queue: the job is handed out from then on; milliseconds since 1970. */
+  deliver_at?: number;
+  /** Extension, to a queue: the job is forgotten when nobody has taken it for so many milliseconds. */
+  ttl?: number;
 }
 
 export interface HistoryRequest {
@@ -152,6 +156,59 @@ export interface NackRequest extends Position {
   channel: string;
 }
 
+/** Extension: jobs of a queue, each handed to one consumer of the group. */
+export interface ConsumeRequest {
+  queue: string;
+  /** 1..128 characters; default `default`. */
+  group?: string;
+  /** Most jobs that this consumer holds at once, 1..10,000; default 1. */
+  in_flight?: number;
+  /** How long each job is leased, in milliseconds; default the queue's. */
+  lease_ms?: number;
+  /** A subscription token for the queue. */
+  token?: string;
+  /** Leases of an earlier connection that this consumer goes on with. */
+  resume?: string[];
+}
+
+/** Extension: no further jobs; those in hand stay. */
+export interface UnconsumeRequest {
+  queue: string;
+  group?: string;
+}
+
+interface LeaseRequest extends UnconsumeRequest {
+  lease: string;
+}
+
+/** Extension: the job is done and goes. */
+export interface DoneRequest extends LeaseRequest {
+  /** Messages that are stored once with the end of the job. */
+  publish?: ResultRequest[];
+}
+
+export interface ResultRequest {
+  channel: string;
+  data: Json;
+  tags?: Record<string, string>;
+}
+
+/** Extension: the job is not done and is handed out again. */
+export interface FailRequest extends LeaseRequest {
+  /** Instead of the delay that grows with each attempt. */
+  retry_in_ms?: number;
+  /** Nobody tried it: it is available at once, and the attempt does not count. */
+  untried?: boolean;
+  /** What went wrong, for who reads the dead letters; at most 256 characters. */
+  reason?: string;
+}
+
+/** Extension: the lease ends so many milliseconds from now. */
+export interface ExtendRequest extends LeaseRequest {
+  /** Default: as long as at first. */
+  lease_ms?: number;
+}
+
 /** The requests by the name they have in a command. */
 export interface Requests {
   connect: ConnectRequest;
@@ -167,6 +224,11 @@ export interface Requests {
   send: SendRequest;
   ack: AckRequest;
   nack: NackRequest;
+  consume: ConsumeRequest;
+  unconsume: UnconsumeRequest;
+  done: DoneRequest;
+  fail: FailRequest;
+  extend: ExtendRequest;
 }
 
 export type Method = keyof Requests;
@@ -254,6 +316,21 @@ export interface SubRefreshResult {
   ttl?: number;
 }
 
+/** Extension. */
+export interface ConsumeResult {
+  group: string;
+  in_flight: number;
+  lease_ms: number;
+  /** Those of `resume` that still hold, now for `lease_ms`. */
+  resumed?: string[];
+}
+
+/** Extension. */
+export interface FailResult {
+  /** It was the last attempt: the job was given up. */
+  dead?: boolean;
+}
+
 /** The results by the name of their request. */
 export interface Results {
   connect: ConnectResult;
@@ -269,9 +346,32 @@ export interface Results {
   send: Record<string, never>;
   ack: Position;
   nack: Record<string, never>;
+  consume: ConsumeResult;
+  unconsume: Record<string, never>;
+  done: Record<string, never>;
+  fail: FailResult;
+  extend: { lease_ms: number };
 }
 
 // ── pushes ─────────────────────────────────────────────────────────────────
+
+/** Extension: a message of a queue in the hands of one consumer. */
+export interface Job {
+  /** The message's own name: the same on every attempt and in every group. */
+  id: string;
+  /** Milliseconds since 1970 at which it was accepted. */
+  time: number;
+  data: Json;
+  /** 1 on the first. */
+  attempt: number;
+  /** Names this hand-out. */
+  lease: string;
+  /** When the lease ends, counted from when the server sent this. */
+  lease_ms: number;
+  group: string;
+  info?: ClientInfo;
+  tags?: Record<string, string>;
+}
 
 /** What the server sends unasked; `{}` is a ping. */
 export interface Push {
@@ -286,6 +386,10 @@ export interface Push {
   refresh?: RefreshResult;
   /** Extension. */
   gap?: Gap;
+  /** Extension: whose `job` this is. */
+  queue?: string;
+  /** Extension. */
+  job?: Job;
 }
 
 /** What a server sends: `{id, <method>: {…}}`, `{id, error}`, `{push}`, or `{}` for a ping. */

@@ -19,6 +19,13 @@ const TAG_LENGTH = 256;
 const KEY_LENGTH = 128;
 const NAME_LENGTH = 128;
 const TOKEN_LENGTH = 16_384;
+const LEASE_LENGTH = 128;
+const REASON_LENGTH = 256;
+const MOST_IN_FLIGHT = 10_000;
+const MOST_RESULTS = 100;
+/** From a second to a day. */
+const LEASE_MS = [1000, 86_400_000] as const;
+const MOST_DELAY_MS = 31 * 86_400_000;
 
 const text =
   (least: number, most: number): Check =>
@@ -65,6 +72,18 @@ const mapOf =
     return undefined;
   };
 
+const listOf =
+  (most: number, check: Check): Check =>
+  (value) => {
+    if (!Array.isArray(value)) return "must be a list";
+    if (value.length > most) return `must have at most ${most} entries`;
+    for (const [i, entry] of value.entries()) {
+      const flaw = check(entry);
+      if (flaw !== undefined) return named(`[${i}]`, flaw);
+    }
+    return undefined;
+  };
+
 const entryName: Check = text(0, TAG_LENGTH);
 
 const required = (check: Check): Field => ({ check, required: true });
@@ -74,6 +93,11 @@ const position: Schema = { offset: required(offset), epoch: required(epoch) };
 const recover: Schema = { recover: optional(flag), offset: optional(offset), epoch: optional(epoch) };
 const onlyChannel: Schema = { channel: required(channel) };
 const receipt: Schema = { channel: required(channel), ...position };
+
+const tags: Check = mapOf(MOST_TAGS, text(0, TAG_LENGTH));
+const consumption: Schema = { queue: required(channel), group: optional(text(1, NAME_LENGTH)) };
+const lease: Schema = { ...consumption, lease: required(text(1, LEASE_LENGTH)) };
+const result: Schema = { channel: required(channel), data: required(anything), tags: optional(tags) };
 
 const start: Check = (value) =>
   value === "new" || value === "earliest" || object(position)(value) === undefined
@@ -101,7 +125,7 @@ const SCHEMAS: Readonly<Record<Method, Schema>> = {
     start: optional(start),
     durable: optional(text(1, NAME_LENGTH)),
     ack: optional(flag),
-    in_flight: optional(integer(1, 10_000)),
+    in_flight: optional(integer(1, MOST_IN_FLIGHT)),
   },
   unsubscribe: { channel: required(channel), forget: optional(flag) },
   publish: {
@@ -109,7 +133,9 @@ const SCHEMAS: Readonly<Record<Method, Schema>> = {
     data: required(anything),
     key: optional(text(1, KEY_LENGTH)),
     key_age: optional(integer(0, Number.MAX_SAFE_INTEGER)),
-    tags: optional(mapOf(MOST_TAGS, text(0, TAG_LENGTH))),
+    tags: optional(tags),
+    deliver_at: optional(integer(0, Number.MAX_SAFE_INTEGER)),
+    ttl: optional(integer(1, Number.MAX_SAFE_INTEGER)),
   },
   history: {
     channel: required(channel),
@@ -125,6 +151,22 @@ const SCHEMAS: Readonly<Record<Method, Schema>> = {
   send: { data: required(anything) },
   ack: receipt,
   nack: receipt,
+  consume: {
+    ...consumption,
+    in_flight: optional(integer(1, MOST_IN_FLIGHT)),
+    lease_ms: optional(integer(...LEASE_MS)),
+    token: optional(text(0, TOKEN_LENGTH)),
+    resume: optional(listOf(MOST_IN_FLIGHT, text(1, LEASE_LENGTH))),
+  },
+  unconsume: consumption,
+  done: { ...lease, publish: optional(listOf(MOST_RESULTS, object(result))) },
+  fail: {
+    ...lease,
+    retry_in_ms: optional(integer(0, MOST_DELAY_MS)),
+    untried: optional(flag),
+    reason: optional(text(0, REASON_LENGTH)),
+  },
+  extend: { ...lease, lease_ms: optional(integer(...LEASE_MS)) },
 };
 
 const FIELDS: ReadonlyMap<Method, Fields> = new Map(

@@ -2,11 +2,13 @@
 import type { GapReason, TodokuError } from "@todoku/protocol";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { BackboneError } from "../backbones/contract.ts";
-import type { GatewayObserver } from "../gateway/observer.ts";
+import type { GatewayObserver, JobEvent } from "../gateway/observer.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { Published } from "../namespaces/publisher.ts";
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+const MOST_GROUPS = 100;
 
 /** The children of one namespace, looked up once: the hot path only adds. */
 interface NamespaceMetrics {
@@ -63,6 +65,11 @@ export class Metrics implements GatewayObserver {
   readonly #deadLetters = this.#counter("dead_letters_total", "Messages given up after too many attempts.", [
     "namespace",
   ]);
+  readonly #jobs = this.#counter(
+    "jobs_total",
+    "What became of jobs in the hands of clients: handed_out, done, failed, given_back, dead, or lost (the lease had ended).",
+    ["namespace", "group", "event"],
+  );
   readonly #errors = this.#counter("backbone_errors_total", "Calls to backbones that failed.", ["operation", "reason"]);
   readonly #publishSeconds = this.#histogram("publish_seconds", "From accepting a publish to its answer.");
   readonly #deliverySeconds = this.#histogram(
@@ -72,6 +79,7 @@ export class Metrics implements GatewayObserver {
 
   readonly #queued = this.#gauge("queued_bytes", "Bytes that wait to be sent, over all connections.");
   readonly #queuedMost = this.#gauge("queued_bytes_max", "Bytes that wait for the connection with the longest queue.");
+  readonly #groups = new GroupLabels();
   #waiting: () => Waiting = () => ({ total: 0, largest: 0 });
 
   constructor() {
@@ -161,6 +169,10 @@ export class Metrics implements GatewayObserver {
     this.#deadLetters.inc({ namespace: name });
   }
 
+  job({ name }: Namespace, group: string, event: JobEvent): void {
+    this.#jobs.inc({ namespace: name, group: this.#groups.of(name, group), event });
+  }
+
   backboneFailed(_namespace: Namespace | undefined, operation: string, error: unknown): void {
     const cause = error instanceof Error && error.cause instanceof BackboneError ? error.cause : error;
     this.#errors.inc({ operation, reason: cause instanceof BackboneError ? cause.reason : "other" });
@@ -209,5 +221,17 @@ export class Metrics implements GatewayObserver {
     const full = `todoku_${name}`;
     this.#described.push({ name: full, help, labels });
     return full;
+  }
+}
+
+/** Clients choose the names of groups: those after the first hundred of a namespace are counted together. */
+class GroupLabels {
+  readonly #known = new Map<string, Set<string>>();
+
+  of(namespace: string, group: string): string {
+    const known = this.#known.get(namespace) ?? new Set<string>();
+    this.#known.set(namespace, known);
+    if (known.size < MOST_GROUPS) known.add(group);
+    return known.has(group) ? group : "(other)";
   }
 }

@@ -324,6 +324,8 @@ export interface Queue {
   done(queue: string, group: string, lease: string, results?: readonly Result[]): Promise<LeaseOutcome>;
   fail(queue: string, group: string, lease: string, failure: Failure): Promise<FailOutcome>;
   extend(queue: string, group: string, lease: string, leaseMs: number): Promise<LeaseOutcome>;
+  /** The lease as it was handed out, while it is held. */
+  held(queue: string, group: string, lease: string): Promise<Lease | undefined>;
   /** Calls the listener when a job may have become available, through every instance. Only a hint: it may be lost. */
   watch(queue: string, listener: () => void): Promise<() => Promise<void>>;
   info(queue: string): Promise<QueueInfo>;

@@ -311,6 +311,17 @@ const QUEUE_RULES: readonly QueueRule[] = [
     },
   },
   {
+    title: "a lease can be asked for as it was handed out, while it is held",
+    run: async (at) => {
+      await at.enqueue("1");
+      const lease = await at.leaseOne();
+      assert.deepEqual(await at.otherQueue.held(at.name, "g", lease.lease), lease);
+      assert.equal(await at.queue.held(at.name, "other", lease.lease), undefined);
+      await at.queue.done(at.name, "g", lease.lease);
+      assert.equal(await at.queue.held(at.name, "g", lease.lease), undefined);
+    },
+  },
+  {
     title: "an extended lease lasts from then on, and may be cut short",
     run: async (at) => {
       await at.enqueue("1");

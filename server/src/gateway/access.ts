@@ -45,6 +45,7 @@ export function namespaceFor(session: Session, channel: string): Namespace {
 /** The namespace, if its rule lets this connection do the thing. @throws TodokuError 107, 102 or 103. */
 export function allow(session: Session, channel: string, what: "publish" | "history" | "presence"): Namespace {
   const namespace = namespaceFor(session, channel);
+  if (namespace.queue && what !== "publish") throw new TodokuError(ERRORS.notAvailable, `${channel} is a queue`);
   const subscription = session.subscriptions.get(channel);
   const rule: Access = namespace.rules[what];
   const standing = {

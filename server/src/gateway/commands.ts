@@ -12,6 +12,7 @@ import type { CursorKey, Cursors } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import { allow, namespaceFor } from "./access.ts";
 import { connect, refresh } from "./connect.ts";
+import { consume, done, extend, fail, unconsume } from "./consume.ts";
 import { readHistory } from "./history.ts";
 import type { Session } from "./session.ts";
 import { authorise, expireAt, prepare } from "./subscribe.ts";
@@ -45,6 +46,11 @@ const HANDLERS: Handlers = {
   subscribe,
   publish,
   history: readHistory,
+  consume,
+  unconsume,
+  done,
+  fail,
+  extend,
 
   unsubscribe: async ({ session, answer }, { channel, forget }) => {
     const namespace = namespaceFor(session, channel);
@@ -111,7 +117,7 @@ async function subscribe({ session, id, answer }: Call, request: SubscribeReques
 }
 
 async function publish({ session, answer }: Call, request: Requests["publish"]): Promise<void> {
-  const { channel, key, key_age, tags } = request;
+  const { channel, key, key_age, tags, deliver_at, ttl } = request;
   const namespace = allow(session, channel, "publish");
   const { publisher, hooks } = session.context;
   const decision = hooks.onPublish && (await hooks.onPublish(session, channel, request.data));
@@ -120,6 +126,8 @@ async function publish({ session, answer }: Call, request: Requests["publish"]):
     ...(key !== undefined && { key }),
     ...(key_age !== undefined && { keyAgeMs: key_age }),
     ...(tags && { tags }),
+    ...(deliver_at !== undefined && { deliverAt: deliver_at }),
+    ...(ttl !== undefined && { ttlMs: ttl }),
     ...(namespace.rules.info && { info: session.subscriptions.get(channel)?.options.info ?? session.info }),
   });
   answer({

@@ -6,6 +6,7 @@ import type { Config } from "../config.ts";
 import type { Hooks } from "../hooks.ts";
 import type { Namespaces } from "../namespaces/namespace.ts";
 import type { Publisher } from "../namespaces/publisher.ts";
+import type { Dispatchers } from "../queues/dispatchers.ts";
 import type { DurableSubscriptions } from "./durable-subscriptions.ts";
 import type { Flusher } from "./outbox.ts";
 import type { Heartbeat } from "./heartbeat.ts";
@@ -38,6 +39,10 @@ export interface GatewayContext {
   /** On the connections of all gateways that share a bus with this one. */
   readonly operations: Operations;
   readonly durables: DurableSubscriptions;
+  /** Of the queues that somebody here consumes from. */
+  readonly dispatchers: Dispatchers;
+  /** Waited for when the gateway stops. */
+  readonly ending: (work: Promise<void>) => void;
   readonly sessions: Sessions;
   readonly heartbeat: Heartbeat;
   readonly flusher: Flusher;

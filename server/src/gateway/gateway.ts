@@ -8,6 +8,7 @@ import type { Config } from "../config.ts";
 import type { Hooks } from "../hooks.ts";
 import type { Namespaces } from "../namespaces/namespace.ts";
 import type { Publisher } from "../namespaces/publisher.ts";
+import { Dispatchers } from "../queues/dispatchers.ts";
 import type { GatewayContext } from "./context.ts";
 import { FleetOperations } from "./fleet/fleet-operations.ts";
 import { DurableSubscriptions } from "./durable-subscriptions.ts";
@@ -47,6 +48,8 @@ export class Gateway {
   readonly #fleet: FleetOperations | undefined;
   /** Every connection, also those that have not sent `connect` yet. */
   readonly #open = new Set<Session>();
+  /** What connections that are over still have to do. */
+  readonly #ending = new Set<Promise<void>>();
 
   constructor({ name, fleetBus, ...options }: GatewayOptions) {
     const { clock, observer, limits } = options;
@@ -60,6 +63,11 @@ export class Gateway {
       },
       hub: new Hub(clock, observer, limits.beacon),
       durables: new DurableSubscriptions((key, fence) => this.#fleet?.claimed(key, fence)),
+      dispatchers: new Dispatchers(clock, (...about) => observer.backboneFailed(...about)),
+      ending: (work) => {
+        this.#ending.add(work);
+        void work.finally(() => this.#ending.delete(work));
+      },
       sessions: new Sessions(),
       heartbeat: new Heartbeat(clock, limits.ping, limits.pong),
       flusher: new Flusher(clock),
@@ -141,6 +149,8 @@ export class Gateway {
   async stop(): Promise<void> {
     for (const session of this.#open) session.end(CLOSES.shutdown);
     this.#context.heartbeat.stop();
+    await Promise.all(this.#ending);
+    await this.#context.dispatchers.ended();
     await this.#context.durables.flushed();
     await this.#fleet?.stop();
     await this.#context.hub.stop();

@@ -21,9 +21,14 @@ export interface GatewayObserver extends PublishObserver {
   gap(namespace: Namespace, reason: GapReason): void;
   redelivered(namespace: Namespace): void;
   deadLettered(namespace: Namespace): void;
+  /** Something became of a job in the hands of a client. */
+  job(namespace: Namespace, group: string, event: JobEvent): void;
   /** A call to a backbone failed; the gateway goes on. */
   backboneFailed(namespace: Namespace | undefined, operation: string, error: unknown): void;
 }
+
+/** `lost`: the consumer was fenced, because the lease had ended. */
+export type JobEvent = "handed_out" | "done" | "failed" | "given_back" | "dead" | "lost";
 
 const nothing = (): void => {};
 
@@ -43,5 +48,6 @@ export const silentObserver: GatewayObserver = {
   gap: nothing,
   redelivered: nothing,
   deadLettered: nothing,
+  job: nothing,
   backboneFailed: nothing,
 };

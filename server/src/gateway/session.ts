@@ -20,6 +20,7 @@ import {
 import type { Clock } from "../clock.ts";
 import type { Caller } from "../hooks.ts";
 import { runCommand } from "./commands.ts";
+import type { SessionConsumer } from "./consumer.ts";
 import type { GatewayContext } from "./context.ts";
 import { storeDeadLetter } from "./dead-letters.ts";
 import type { GatewayObserver } from "./observer.ts";
@@ -42,6 +43,11 @@ const AFTER_FAILED_CONNECT: Readonly<Record<Retry, Code>> = {
   stop: CLOSES.doNotReconnect,
 };
 
+/** Later commands of the same channel or queue wait for these. */
+const WAITED_FOR: ReadonlySet<Method> = new Set(["subscribe", "unsubscribe", "consume", "unconsume"]);
+/** Bounded by what is in flight, and so by no rate: one that was turned away unheard would stop delivery for good. */
+const RECEIPTS: ReadonlySet<Method> = new Set(["ack", "nack", "done", "fail", "extend"]);
+
 type RunnableCommand = Exclude<DecodedCommand, { readonly method: "pong" }>;
 
 /** What a connection turned out to be once `connect` was accepted. */
@@ -62,6 +68,8 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   readonly context: GatewayContext;
   readonly outbox: Outbox;
   readonly subscriptions: Map<string, Subscription> = new Map();
+  /** By queue and group; those that take no further jobs as well. */
+  readonly consumers: Map<string, SessionConsumer> = new Map();
   readonly #onAuthenticated: () => void;
   readonly #busyChannels = new Map<string, Promise<void>>();
   #identity: Identity | undefined;
@@ -178,7 +186,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
       this.#connecting = run.then(() => {
         this.#connecting = undefined;
       });
-    } else if ((method === "subscribe" || method === "unsubscribe") && channel !== "") {
+    } else if (WAITED_FOR.has(method) && channel !== "") {
       this.#busyChannels.set(channel, run);
       void run.then(() => {
         if (this.#busyChannels.get(channel) === run) this.#busyChannels.delete(channel);
@@ -219,8 +227,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   #admits(method: Method, size: number): boolean {
     const mostSize = 4 * this.context.limits.queue_bytes;
     if (this.#pending >= MOST_PENDING || (this.#pending > 0 && this.#pendingSize + size > mostSize)) return false;
-    // Receipts are bounded by the messages in flight. One that was turned away unheard would stop delivery for good.
-    if (method === "ack" || method === "nack") return true;
+    if (RECEIPTS.has(method)) return true;
     const { commands, publish, subscribe, user } = this.context.rates;
     return (
       commands.take(this.client) &&
@@ -289,6 +296,8 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   /** Answers no command from now on; those under way go on. */
   refuseCommands(): void {
     this.#refusing = true;
+    // Nobody could hear that a job is done.
+    for (const consumer of this.consumers.values()) consumer.stop();
   }
 
   push(push: Push): void {
@@ -325,6 +334,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
     this.#cancelDeadline?.();
     this.#leaveHeartbeat?.();
     for (const subscription of this.subscriptions.values()) endSubscription(this, subscription);
+    for (const consumer of this.consumers.values()) this.context.ending(consumer.letGo());
     this.context.rates.commands.forget(this.client);
     this.context.rates.publish.forget(this.client);
     this.context.rates.subscribe.forget(this.client);
@@ -350,6 +360,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
 
   #onRoom(): void {
     for (const subscription of this.subscriptions.values()) subscription.drained();
+    for (const consumer of this.consumers.values()) consumer.drained();
   }
 
   pushGap(channel: string, gap: Gap): void {
@@ -382,7 +393,9 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
 }
 
 function channelOf(command: RunnableCommand): string {
-  return "request" in command && "channel" in command.request ? command.request.channel : "";
+  if (!("request" in command)) return "";
+  if ("channel" in command.request) return command.request.channel;
+  return "queue" in command.request ? command.request.queue : "";
 }
 
 /** A close reason holds at most 123 bytes of UTF-8. */

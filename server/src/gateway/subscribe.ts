@@ -56,6 +56,7 @@ export interface Prepared {
 export async function authorise(session: Session, namespace: Namespace, request: SubscribeRequest): Promise<Grant> {
   const { authenticator, hooks } = session.context;
   const { channel, token } = request;
+  if (namespace.queue) throw new TodokuError(ERRORS.notAvailable, `${channel} is a queue: consume from it`);
   const claims = token !== undefined && authenticator ? await authenticator.subscription(token) : undefined;
   if (claims && (claims.user !== session.user || claims.channel !== channel))
     throw new TodokuError(ERRORS.permissionDenied);

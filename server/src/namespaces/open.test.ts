@@ -251,12 +251,20 @@ const REFUSALS: readonly Refusal[] = [
     backbones: { disk: EMBEDDED },
     problem: 'namespace "chat" is a queue, which keeps its jobs until they are done. Remove namespaces.chat.retention',
   },
-  ...(["consume", "publish"] as const).map((key) => ({
-    title: `a queue that subscribers may ${key}`,
-    rules: { backbone: "disk", queue: {}, [key]: "subscribers" as const },
+  {
+    title: "a queue that subscribers may consume from",
+    rules: { backbone: "disk", queue: {}, consume: "subscribers" },
     backbones: { disk: EMBEDDED },
-    problem: `namespace "chat" is a queue, which has no subscribers. Set namespaces.chat.${key} to none, any, authenticated or token`,
-  })),
+    problem:
+      'namespace "chat" is a queue, which has no subscribers. Set namespaces.chat.consume to none, any, authenticated or token',
+  },
+  {
+    title: "a queue that subscribers may publish to",
+    rules: { backbone: "disk", queue: {}, publish: "subscribers" },
+    backbones: { disk: EMBEDDED },
+    problem:
+      'namespace "chat" is a queue, which has no subscribers, with a token or without. Set namespaces.chat.publish to none, any or authenticated',
+  },
   {
     title: "who may consume, where nothing is a queue",
     rules: { backbone: "disk", consume: "any" },

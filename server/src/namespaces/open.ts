@@ -138,9 +138,16 @@ class Plan {
       if (this.#rules[key] === undefined) continue;
       this.#refuse(`is a queue, which keeps its jobs until they are done. Remove ${this.#path(key)}`);
     }
-    for (const key of ["consume", "publish"] as const) {
-      if (this.#rules[key] !== "subscribers") continue;
-      this.#refuse(`is a queue, which has no subscribers. Set ${this.#path(key)} to none, any, authenticated or token`);
+    const { consume, publish } = this.#rules;
+    if (consume === "subscribers") {
+      this.#refuse(
+        `is a queue, which has no subscribers. Set ${this.#path("consume")} to none, any, authenticated or token`,
+      );
+    }
+    if (publish === "subscribers" || publish === "token") {
+      this.#refuse(
+        `is a queue, which has no subscribers, with a token or without. Set ${this.#path("publish")} to none, any or authenticated`,
+      );
     }
   }
 

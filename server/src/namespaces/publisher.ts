@@ -2,7 +2,7 @@
  * The one way in for a message, whoever sends it: a client, the HTTP API, or an application without a gateway.
  */
 import { ERRORS, TodokuError, type ClientInfo } from "@todoku/protocol";
-import { BackboneError, type EnqueueOptions, type Message } from "../backbones/contract.ts";
+import { BackboneError, type EnqueueOptions, type Message, type Result } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace, NamespaceQueue } from "./namespace.ts";
 
@@ -66,14 +66,20 @@ export class Publisher {
     }
   }
 
-  async #store(
-    namespace: Namespace,
-    channel: string,
-    data: string,
-    options: PublishOptions,
-    now: number,
-  ): Promise<Published> {
-    const { key, keyAgeMs = 0, tags, info } = options;
+  /**
+   * A message as `publish` would store it, for a backbone that stores it together with the end of a job.
+   *
+   * @throws TodokuError 107, 108, 400.
+   */
+  result(namespace: Namespace, channel: string, data: string, options: PublishOptions = {}): Result {
+    const now = this.#clock.now();
+    const message = this.#message(namespace, data, options, now);
+    return namespace.queue
+      ? { queue: channel, message, options: jobTimes(namespace.queue, options, now) }
+      : { channel, message, options: { retention: namespace.retention } };
+  }
+
+  #message(namespace: Namespace, data: string, { key, tags, info }: PublishOptions, now: number): Message {
     // A string of n UTF-16 units has between n and 3n bytes in UTF-8: most messages need no counting.
     if (data.length * 3 > namespace.messageBytes && encoder.encode(data).length > namespace.messageBytes) {
       throw new TodokuError(ERRORS.messageTooLarge, `data may have ${namespace.messageBytes} bytes`);
@@ -81,16 +87,27 @@ export class Publisher {
     if (key !== undefined && (key === "" || key.length > KEY_LENGTH)) {
       throw new TodokuError(ERRORS.badRequest, `an idempotency key has 1 to ${KEY_LENGTH} characters`);
     }
-    if (key !== undefined && tooOld(namespace, keyAgeMs)) {
-      throw new TodokuError(ERRORS.keyExpired, `the window is ${namespace.dedupeMs} ms, the key is ${keyAgeMs} ms old`);
-    }
-    const message: Message = {
+    return {
       id: this.#idPrefix + (this.#count++).toString(36),
       time: now,
       data,
       ...(info && { info }),
       ...(tags && { tags }),
     };
+  }
+
+  async #store(
+    namespace: Namespace,
+    channel: string,
+    data: string,
+    options: PublishOptions,
+    now: number,
+  ): Promise<Published> {
+    const { key, keyAgeMs = 0 } = options;
+    if (key !== undefined && tooOld(namespace, keyAgeMs)) {
+      throw new TodokuError(ERRORS.keyExpired, `the window is ${namespace.dedupeMs} ms, the key is ${keyAgeMs} ms old`);
+    }
+    const message = this.#message(namespace, data, options, now);
     const dedupe = key !== undefined && namespace.dedupeMs > 0 ? { key, windowMs: namespace.dedupeMs } : undefined;
     if (namespace.queue) {
       const times = jobTimes(namespace.queue, options, now);
@@ -141,7 +158,8 @@ function tooOld({ log, queue, dedupeMs }: Namespace, keyAgeMs: number): boolean 
   return dedupeMs > 0 ? keyAgeMs >= dedupeMs : !log && !queue && keyAgeMs > 0;
 }
 
-function asRefusal(error: unknown): TodokuError {
+/** What a failure is called to whoever asked. */
+export function asRefusal(error: unknown): TodokuError {
   if (error instanceof TodokuError) return error;
   if (error instanceof BackboneError) {
     const code = {

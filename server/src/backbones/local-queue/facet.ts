@@ -90,6 +90,7 @@ export function localQueue(store: QueueStore, clock: Clock, watchers: LocalBus =
       ),
     extend: async (queue, group, lease, leaseMs) =>
       store.write(() => rows().extend(queue, group, lease, leaseMs, clock.now())),
+    held: async (queue, group, lease) => rows().held(queue, group, lease, clock.now()),
     watch: async (queue, listener) => {
       store.tables();
       return watchers.add(queue, listener);

@@ -22,6 +22,8 @@ import type { DeadRow, GroupRow, QueueRow, QueueTables, StateRow } from "./table
 
 /** Jobs looked at in one call beyond those handed out (delayed, expired, given up), so that a call stays short. */
 const MOST_LOOKS = 500;
+/** The job's number, and what makes the hand-out one of its own. */
+const LEASE = /^(\d+)-(.+)$/;
 
 /** Every method runs within one transaction of the tables; `now` is in ms since 1970. */
 export class LocalQueue {
@@ -84,41 +86,47 @@ export class LocalQueue {
 
   /** `store` stores the results; it is called if the lease is held. */
   done(queue: string, group: string, lease: string, store: () => void, now: number): LeaseOutcome {
-    if (this.#held(queue, group, lease, now, "fenced", () => "done") === "fenced") return "fenced";
+    if (!this.#find(queue, group, lease, now)) return "fenced";
     // Before the rows are read for the end: a result may be a job of the same queue.
     store();
-    return this.#held(queue, group, lease, now, "fenced", (round, number, state) => {
-      round.release(number, state);
-      round.finish(number);
-      return "done";
-    });
+    const found = this.#find(queue, group, lease, now);
+    if (!found) return "fenced";
+    const { round, row, number, state } = found;
+    round.release(number, state);
+    round.finish(number);
+    this.#tables.queues.putSync(queue, row);
+    return "done";
   }
 
   fail(queue: string, group: string, lease: string, failure: Failure, now: number): FailOutcome {
+    const found = this.#find(queue, group, lease, now);
+    if (!found) return "fenced";
+    const { round, row, number, state } = found;
     const { redelivery, retryInMs, untried, reason = "it failed" } = failure;
-    return this.#held(queue, group, lease, now, "fenced", (round, number, held) => {
-      const { attempts } = held;
-      round.release(number, held);
-      if (untried === true) {
-        round.hold(number, { attempts: attempts - 1, due: now });
-        return "again";
-      }
-      if (attempts >= redelivery.maxAttempts) {
-        round.giveUp(number, attempts, reason, redelivery);
-        return "dead";
-      }
-      const due = now + (retryInMs ?? delayAfter(attempts, redelivery));
-      round.hold(number, { attempts, due });
-      return "again";
-    });
+    const { attempts } = state;
+    const last = untried !== true && attempts >= redelivery.maxAttempts;
+    round.release(number, state);
+    if (last) round.giveUp(number, attempts, reason, redelivery);
+    else if (untried === true) round.hold(number, { attempts: attempts - 1, due: now });
+    else round.hold(number, { attempts, due: now + (retryInMs ?? delayAfter(attempts, redelivery)) });
+    this.#tables.queues.putSync(queue, row);
+    return last ? "dead" : "again";
   }
 
   extend(queue: string, group: string, lease: string, leaseMs: number, now: number): LeaseOutcome {
-    return this.#held(queue, group, lease, now, "fenced", (round, number, state) => {
-      round.release(number, state);
-      round.hold(number, { ...state, due: now + leaseMs });
-      return "done";
-    });
+    const found = this.#find(queue, group, lease, now);
+    if (!found) return "fenced";
+    const { round, row, number, state } = found;
+    round.release(number, state);
+    round.hold(number, { ...state, due: now + leaseMs });
+    this.#tables.queues.putSync(queue, row);
+    return "done";
+  }
+
+  held(queue: string, group: string, lease: string, now: number): Lease | undefined {
+    const found = this.#find(queue, group, lease, now);
+    const kept = found && this.#tables.jobs.get([queue, found.number]);
+    return found && kept && { lease, job: kept.job, attempt: found.state.attempts };
   }
 
   info(queue: string, now: number): QueueInfo {
@@ -219,25 +227,24 @@ export class LocalQueue {
     return made;
   }
 
-  #held<T>(
-    queue: string,
-    name: string,
-    lease: string,
-    now: number,
-    fenced: T,
-    work: (round: Round, number: number, state: StateRow) => T,
-  ): T {
-    const dash = lease.indexOf("-");
-    const number = Number(lease.slice(0, dash));
+  /** The job that a lease holds; undefined once it has ended. */
+  #find(queue: string, name: string, lease: string, now: number): Held | undefined {
+    const [, digits = "", nonce] = LEASE.exec(lease) ?? [];
+    const number = idOf(digits);
     const row = this.#row(queue);
     const group = row.groups.find((candidate) => candidate.name === name);
-    if (dash < 1 || !Number.isSafeInteger(number) || !group) return fenced;
+    if (number === undefined || !group) return undefined;
     const state = this.#tables.states.get([queue, name, number]);
-    if (!state || state.lease !== lease.slice(dash + 1) || state.due <= now) return fenced;
-    const outcome = work(new Round(this.#tables, queue, row, group, now), number, state);
-    this.#tables.queues.putSync(queue, row);
-    return outcome;
+    if (!state || state.lease !== nonce || state.due <= now) return undefined;
+    return { round: new Round(this.#tables, queue, row, group, now), row, number, state };
   }
+}
+
+interface Held {
+  readonly round: Round;
+  readonly row: QueueRow;
+  readonly number: number;
+  readonly state: StateRow;
 }
 
 function idOf(text: string): number | undefined {

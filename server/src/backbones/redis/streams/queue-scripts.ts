@@ -200,6 +200,16 @@ redis.call('ZADD', leases(ARGV[1]), now + tonumber(ARGV[3]), n)
 return 1`,
 );
 
+/** Keys: base, Redis channel. Args: group, lease. Answers attempt, job; nothing if it is fenced. */
+export const HELD: Script = queueScript(
+  false,
+  `
+local n, attempts = held(ARGV[1], ARGV[2])
+local kept = n and redis.call('HGET', jobs, n)
+if not kept then return {} end
+return {attempts, string.match(kept, '^%d+:%d+:(.*)$')}`,
+);
+
 /** Keys: base, Redis channel. Answers paused, jobs, then group, ready, leased, delayed, dead, oldest job ("" if none) … */
 export const INFO: Script = queueScript(
   false,

@@ -27,6 +27,7 @@ import {
   FAIL,
   FORGET_GROUP,
   GET_DEAD,
+  HELD,
   INFO,
   LEASE,
   LIST_DEAD,
@@ -113,6 +114,11 @@ export class RedisQueue implements Queue {
 
   async extend(queue: string, group: string, lease: string, leaseMs: number): Promise<LeaseOutcome> {
     return (await this.#run(EXTEND, queue, [group, lease, leaseMs])) === 1 ? "done" : "fenced";
+  }
+
+  async held(queue: string, group: string, lease: string): Promise<Lease | undefined> {
+    const [attempt, job] = (await this.#run(HELD, queue, [group, lease])) as [number?, string?];
+    return attempt === undefined || job === undefined ? undefined : { lease, attempt, job: JSON.parse(job) as Message };
   }
 
   watch(queue: string, listener: () => void): Promise<() => Promise<void>> {

@@ -107,6 +107,7 @@ export class RedisStreamsBackbone implements Backbone {
       done: (name, group, lease) => this.#whileOpen(() => queue.done(name, group, lease)),
       fail: (...given) => this.#whileOpen(() => queue.fail(...given)),
       extend: (...given) => this.#whileOpen(() => queue.extend(...given)),
+      held: (...given) => this.#whileOpen(() => queue.held(...given)),
       watch: (...given) => this.#whileOpen(() => queue.watch(...given)),
       info: (...given) => this.#whileOpen(() => queue.info(...given)),
       pause: (...given) => this.#whileOpen(() => queue.pause(...given)),
