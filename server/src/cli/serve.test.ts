@@ -141,7 +141,7 @@ describe("todoku serve", () => {
     [["serve", "--config", "gone.yaml"], EXIT.failed, /cannot read .*gone\.yaml \(ENOENT/],
     [["serve", "--dev", "--config", "x.yaml"], EXIT.usage, /--dev brings its own configuration/],
     [["serve", "--dev", "--port", "http"], EXIT.usage, /--port takes a number from 0 to 65535, not "http"/],
-    [["serve", "--dev", "--port", "99999"], EXIT.failed, /http\.port: /],
+    [["serve", "--dev", "--port", "99999"], EXIT.failed, /http\.port is 99999/],
     [["serve", "now"], EXIT.usage, /"now" is one word too many/],
     [["serve", "--cofnig", "x"], EXIT.usage, /unknown option --cofnig; did you mean --config\?/],
   ];
