@@ -99,6 +99,11 @@ test("K11 what a handler failed at comes again after a while, before anything be
       ["handler_failed", "not now"],
     ],
   );
+  // They tell a message that keeps failing from several that failed once.
+  assert.deepEqual(
+    errors.map(({ message }) => /attempt \d+/.exec(message)?.[0]),
+    ["attempt 1", "attempt 2"],
+  );
 });
 
 test("K11 with acknowledgement but no durable cursor it comes again too", async () => {

@@ -43,6 +43,8 @@ export class Delivery<Data> {
   readonly #retrying: Retrying;
   #running = false;
   #current: Item<Data> | undefined;
+  /** What failed last with `byServer`, and how often: it comes again as an item of its own. */
+  #failed: { readonly position: Position; readonly attempts: number } | undefined;
   #whenIdle: (() => void)[] = [];
 
   constructor(inbox: Inbox<Data>, handler: Handler<Data>, options: DeliveryOptions, events: DeliveryEvents<Data>) {
@@ -100,8 +102,8 @@ export class Delivery<Data> {
   /** A handler failed: tells so, and says whether its message stays here. */
   #isRepeatedHere(item: Item<Data>, attempt: number, cause: unknown): boolean {
     if (this.#retrying.stopped) return false;
-    const error = this.#failure(item, attempt, cause);
     const { byServer, maxAttempts } = this.#options;
+    const error = this.#failure(item, byServer ? this.#attemptsAt(item) : attempt, cause);
     if (item.position && !byServer && attempt >= maxAttempts) {
       this.#events.ended(error);
       return false;
@@ -112,6 +114,15 @@ export class Delivery<Data> {
       this.#events.failed(item);
     }
     return item.position !== undefined && !byServer;
+  }
+
+  /** How often the handler failed at what the server hands out again, this time included. */
+  #attemptsAt({ position }: Item<Data>): number {
+    if (!position) return 1;
+    const again = this.#failed?.position.offset === position.offset && this.#failed.position.epoch === position.epoch;
+    const attempts = again ? (this.#failed?.attempts ?? 0) + 1 : 1;
+    this.#failed = { position, attempts };
+    return attempts;
   }
 
   /** A position that is not kept would let the message come twice: it is tried again, and without success the end is told. */
