@@ -6,7 +6,7 @@ import type { Config } from "./config.ts";
 import type { Logger } from "./logger.ts";
 import { Certificate } from "./certificate.ts";
 
-/** Answers some paths; resolves with whether it did. */
+/** Answers some paths; resolves with whether it did. One that rejects fails its request, and nothing else. */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
 
 export interface Listening {
@@ -39,7 +39,11 @@ export class HttpServer {
       if (this.#stopping) response.setHeader("connection", "close");
       // A connection that was busy when the stop began ends with its answer.
       else response.once("finish", () => this.#stopping && setImmediate(() => this.server.closeIdleConnections()));
-      void answerFirst(handlers, request, response);
+      answerFirst(handlers, request, response).catch((error: unknown) => {
+        logger.error({ error }, "a request could not be answered");
+        if (response.headersSent) response.destroy();
+        else sendError(response, 500, "internal error");
+      });
     };
     if (tls) {
       const certificate = new Certificate(tls, logger);
@@ -98,8 +102,12 @@ async function answerFirst(
   response: ServerResponse,
 ): Promise<void> {
   for (const handler of handlers) if (await handler(request, response)) return;
-  response.writeHead(404, { "content-type": "application/json" });
-  response.end(JSON.stringify({ error: { code: 404, message: "nothing here" } }));
+  sendError(response, 404, "nothing here");
+}
+
+function sendError(response: ServerResponse, status: number, message: string): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify({ error: { code: status, message } }));
 }
 
 /** What to call the host in a URL that is opened on this machine. */
