@@ -1,7 +1,19 @@
 #!/usr/bin/env node
 /** The program `todoku`. */
+import { createLogger, redact } from "../logger.ts";
+import { EXIT } from "./command.ts";
 import { processTerminal } from "./process-terminal.ts";
 import { run } from "./run.ts";
 
 const argv = process.argv.slice(2);
-process.exitCode = await run(argv, processTerminal(argv));
+const terminal = processTerminal(argv);
+
+// What nobody foresaw leaves a state that nobody knows. The process ends, and whoever supervises it starts another: nothing that
+// was acknowledged is lost by that. A promise that nobody heard reject comes here as well.
+process.on("uncaughtException", (error) => {
+  if (terminal.human) terminal.error(redact(error.stack ?? String(error)));
+  else createLogger({ level: "error" }).error({ error }, "ended by an error that nobody foresaw; please report it");
+  process.exit(EXIT.failed);
+});
+
+process.exitCode = await run(argv, terminal);

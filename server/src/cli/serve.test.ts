@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { EXIT } from "./command.ts";
 import { Folder, type Started } from "./program.ts";
 
@@ -87,6 +88,27 @@ describe("todoku serve", () => {
     server.child.kill("SIGINT");
     assert.equal((await server.ended).code, EXIT.interrupted);
     for (const socket of sockets) socket.close();
+  });
+
+  test("an error that nobody foresaw ends it with code 1, told in one line and without a password", async () => {
+    using folder = new Folder();
+    folder.write("todoku.yaml", CONFIG);
+    const broken = folder.write(
+      "broken.mjs",
+      `process.on("SIGUSR2", () => void Promise.reject(new Error("redis://ann:secret@cache went away")));`,
+    );
+    const server = folder.start(["serve"], { NODE_OPTIONS: `--import=${pathToFileURL(broken).href}` });
+    await urlOf(server);
+    server.child.kill("SIGUSR2");
+    const { code, error } = await server.ended;
+    assert.equal(code, EXIT.failed);
+    const lines = error.trim().split("\n");
+    assert.equal(lines.length, 1, error);
+    const told = JSON.parse(lines[0] ?? "") as { level: string; msg: string; error: { message: string } };
+    assert.equal(told.level, "error");
+    assert.equal(told.error.message, "redis://***@cache went away");
+    assert.match(told.msg, /nobody foresaw/);
+    assert.doesNotMatch(error, /secret/);
   });
 
   test("a port that is in use", async () => {
