@@ -21,7 +21,7 @@ interface Schema {
 }
 
 const EXAMPLES: Readonly<Record<string, string>> = {
-  publish: '{"channel":"chat:42","data":{"text":"hi"},"idempotency_key":"order-17"}',
+  publish: '{"channel":"orders:7","data":{"total":12},"idempotency_key":"order-17"}',
   broadcast: '{"channels":["chat:1","chat:2"],"data":{"text":"hi"}}',
   batch: '{"commands":[{"publish":{"channel":"chat:1","data":1}},{"publish":{"channel":"chat:2","data":2}}]}',
   subscribe: '{"user":"ann","channel":"chat:42"}',
@@ -50,6 +50,9 @@ export function httpApiPage(): string {
         "unknown method, 400, 405, 408 and 413 for what is no proper request.",
       "- **Machine-readable.** [openapi.json](openapi.json), which the server also answers at `/api/openapi.json`.",
       "- **Beside it.** `GET /health/live`, `GET /health/ready` (also `/health`), `GET /metrics` ([metrics](metrics.md)).",
+      "- **While it drains** `/health/ready` answers 503 with the status `draining`, new WebSockets are refused and calls of the API " +
+        "work on. If somebody asked it in the last minute, that lasts for all of `drain`, so that a load balancer notices; else until " +
+        "the last client has gone.",
     ].join("\n"),
     ...ROUTES.flatMap(section),
   ]);

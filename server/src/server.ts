@@ -166,17 +166,25 @@ export class Todoku {
   }
 
   /**
-   * Sends all clients elsewhere over `ms`, finishing what is under way, and lets go of everything. `finished` is waited for
-   * between the two: the backbones are still open.
+   * Sends all clients elsewhere over `ms`, finishing what is under way, and lets go of everything. Who sends clients here and
+   * asks `/health` whether it may has all of `ms` to learn that it may not, also when no client is left. `finished` is waited for
+   * before the backbones are closed.
    */
   async drain(ms: number = this.#config.drain, finished: () => Promise<void> = async () => {}): Promise<void> {
     this.#health.drain();
     for (const listener of this.#listeners) listener.refuseAll();
     await this.#ingestion.stop();
+    const told = this.drainIsHeeded ? new Promise<void>((resolve) => this.#clock.after(ms, resolve)) : undefined;
     await this.gateway.drain(ms);
     await this.#parted();
+    await told;
     await finished();
     await this.close();
+  }
+
+  /** Somebody asks `/health`, and so is given the time of a drain to notice it. */
+  get drainIsHeeded(): boolean {
+    return this.#health.heeded;
   }
 
   /** As `drain`, at once. */

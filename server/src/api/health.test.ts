@@ -61,6 +61,30 @@ describe("/health", () => {
     await assert.rejects(get(api, "/health"), { code: "ECONNREFUSED" });
   });
 
+  test("who asks it has all the time of a drain to learn that no client may come, also when none is left", async () => {
+    const clock = new ManualClock();
+    const api = await RunningApi.start(TEST_CONFIG, { clock });
+    assert.equal((await get(api, "/health")).status, 200);
+    await clock.advance(30_000);
+    const drained = api.server.drain(10_000);
+    await clock.advance(9999);
+    const { status, body } = await get(api, "/health");
+    assert.deepEqual([status, body.status], [503, "draining"]);
+    await assert.rejects(api.connect("ann"), "a new connection was accepted");
+    await clock.advance(1);
+    await drained;
+    await assert.rejects(get(api, "/health"), { code: "ECONNREFUSED" });
+  });
+
+  test("where nobody has asked it for a minute, a drain without clients ends at once", async () => {
+    const clock = new ManualClock();
+    const api = await RunningApi.start(TEST_CONFIG, { clock });
+    assert.equal((await get(api, "/health")).status, 200);
+    await clock.advance(60_000);
+    await api.server.drain(10_000);
+    await assert.rejects(get(api, "/health"), { code: "ECONNREFUSED" });
+  });
+
   test("with an internal listener it is on both; API and metrics are on the internal one only", async (context) => {
     const api = await RunningApi.start({ ...TEST_CONFIG, internal: { port: 0 } });
     context.after(() => api.close());

@@ -4,11 +4,14 @@ import type { Backbone } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 
 const CHECK_MS = 3000;
+/** Whoever sends clients here asks more often than this whether it may. */
+const PROBED_MS = 60_000;
 
 export class Health {
   readonly #backbones: ReadonlyMap<string, Pick<Backbone, "check">>;
   readonly #clock: Clock;
   #draining = false;
+  #probedAt = Number.NEGATIVE_INFINITY;
 
   constructor(backbones: ReadonlyMap<string, Pick<Backbone, "check">>, clock: Clock) {
     this.#backbones = backbones;
@@ -20,8 +23,14 @@ export class Health {
     this.#draining = true;
   }
 
+  /** Somebody, such as a load balancer, goes by what this answers. */
+  get heeded(): boolean {
+    return this.#clock.now() - this.#probedAt < PROBED_MS;
+  }
+
   /** 200 or 503 with `{status, backbones}`; `live` is 200 as long as the process answers. */
   async answer(response: ServerResponse, probe: "live" | "ready"): Promise<void> {
+    if (probe === "ready") this.#probedAt = this.#clock.now();
     const checks = probe === "live" ? [] : await Promise.all([...this.#backbones].map((entry) => this.#check(entry)));
     const ok = probe === "live" || (!this.#draining && checks.every(([, state]) => state === "ok"));
     const status = this.#draining ? "draining" : ok ? "ok" : "unavailable";

@@ -63,10 +63,10 @@ function configure(args: Arguments, { folder, env }: Terminal): { config: Config
 
 /** Says how many clients are still here, as long as there are any. */
 async function drain({ drain: ms }: Config, server: RunningServer, { human, error }: Terminal): Promise<void> {
-  const { gateway, logger } = server.todoku;
+  const { gateway, logger, drainIsHeeded } = server.todoku;
   const say = human ? error : (text: string) => logger.info(text);
   const left = (): string => `${gateway.connections} ${gateway.connections === 1 ? "client" : "clients"}`;
-  if (gateway.connections > 0 && ms > 0)
+  if (ms > 0 && (gateway.connections > 0 || drainIsHeeded))
     say(`sending ${left()} elsewhere over ${formatDuration(ms)}; press Ctrl-C again to leave at once`);
   const progress = setInterval(() => {
     if (gateway.connections > 0) say(`${left()} left`);
