@@ -24,14 +24,14 @@ export interface Trail {
   sure: Position | undefined;
   /** How often handling failed, by place. */
   readonly failures: Map<string, number>;
-  /** The epochs in which somebody began to read. */
-  readonly epochs: Set<string>;
+  /** The furthest in each epoch. */
+  readonly offsets: Map<string, number>;
   /** Who reads under this name. */
   readonly readers: Set<string>;
 }
 
 export function newTrail(): Trail {
-  return { reached: undefined, sure: undefined, failures: new Map(), epochs: new Set(), readers: new Set() };
+  return { reached: undefined, sure: undefined, failures: new Map(), offsets: new Map(), readers: new Set() };
 }
 
 export interface WitnessOptions {
@@ -108,7 +108,6 @@ export class Life implements Watch {
     const { ledger } = this.#witness;
     if (this.#ready) return;
     this.#ready = { epoch: ledger.epoch, offset: this.#witness.chapter(ledger.epoch).head };
-    this.#trail.epochs.add(ledger.epoch);
   }
 
   /** A handler begins with this message. */
@@ -192,7 +191,7 @@ export class Life implements Watch {
     const { epoch, offset } = position;
     const at = this.#furthest(stands, epoch);
     // Another device has begun there with nothing remembered, and this one took over from it.
-    if (epoch !== at.epoch && this.#witness.options.trail && this.#trail.epochs.has(epoch)) return;
+    if (epoch !== at.epoch && this.#trail.readers.size > 1) return;
     if (epoch !== at.epoch) {
       witness.find("I7", `the epoch went from ${at.epoch} to ${epoch} without a gap`);
       return;
@@ -206,9 +205,9 @@ export class Life implements Watch {
 
   /** Others with the same durable subscription may have gone on meanwhile. */
   #furthest(at: Position, epoch: string): Position {
-    const { reached } = this.#trail;
-    if (!this.#witness.options.trail || reached?.epoch !== epoch) return at;
-    return at.epoch === epoch && at.offset > reached.offset ? at : reached;
+    const offset = this.#trail.offsets.get(epoch);
+    if (!this.#witness.options.trail || offset === undefined) return at;
+    return at.epoch === epoch && at.offset > offset ? at : { epoch, offset };
   }
 
   /** The first message of a durable subscriber's new life: not after what must come next, not before what is certain. */
@@ -218,6 +217,7 @@ export class Life implements Watch {
     if (epoch !== reached.epoch) {
       // The cursor was lost with the log: there is nothing that could be missed.
       if (this.#beginsIn(epoch)) this.#checkFirst(position);
+      else if (this.#trail.readers.size > 1) return;
       else witness.find("I7", `the epoch went from ${reached.epoch} to ${epoch} without a gap`);
       return;
     }
@@ -304,6 +304,8 @@ export class Life implements Watch {
     this.#moved = position;
     const { reached } = this.#trail;
     if (reached?.epoch !== position.epoch || reached.offset < position.offset) this.#trail.reached = position;
+    const furthest = this.#trail.offsets.get(position.epoch) ?? 0;
+    this.#trail.offsets.set(position.epoch, Math.max(furthest, position.offset));
     if (this.#witness.options.stores) this.#witness.stored = position;
   }
 }
