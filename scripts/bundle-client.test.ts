@@ -27,8 +27,9 @@ test("the SDK has less than 12 kB, minified and gzipped", (context) => {
   assert.ok(bytes < MOST_BYTES, `${bytes} bytes`);
 });
 
-test("it imports nothing, and the file store only Node", () => {
+test("it imports nothing, the file store only Node, and the queues only the SDK", () => {
   assert.deepEqual(importsOf("index.js"), []);
+  assert.deepEqual(importsOf("queue.js"), ["./index.js"]);
   assert.deepEqual(importsOf("file.js"), ["node:fs/promises", "node:path"]);
 });
 
@@ -58,6 +59,7 @@ test("its types are whole, and give a channel's data its type", () => {
   writeFileSync(
     path.join(folder, "application.mts"),
     `import { Todoku, type Message } from "./dist/index.js";
+import { consume } from "./dist/queue.js";
 interface Quote { price: number }
 const client = new Todoku<{ "chat:42": { text: string }; [ticker: \`ticker:\${string}\`]: Quote }>("ws://localhost", { WebSocket });
 client.subscribe("chat:42", ({ data }) => data.text.length, { durable: "phone" });
@@ -71,6 +73,8 @@ await client.publish("chat:42", { price: 1 });
 const open = new Todoku("ws://localhost");
 open.subscribe("anything", ({ data }) => JSON.stringify(data));
 await open.publish("anything", { nested: [1, null, "two"] });
+consume<Quote>(client, "jobs:a", { group: "g", concurrency: 2 }, ({ data, signal }) => void [data.price, signal.aborted]);
+for await (const { data } of consume(open, "jobs:b")) JSON.stringify(data);
 `,
   );
   const { status, stdout } = spawnSync(

@@ -1,4 +1,4 @@
-/** The SDK as it is published: two ES modules and their types, the private protocol package inlined. */
+/** The SDK as it is published: ES modules and their types, the private protocol package inlined. */
 import path from "node:path";
 import { build } from "tsdown";
 
@@ -11,19 +11,36 @@ export interface BundleOptions {
 }
 
 export async function bundleClient({ outDir, minify = false }: BundleOptions): Promise<void> {
-  await build({
+  const options = {
     cwd: CLIENT,
     config: false,
-    entry: { index: "src/index.ts", file: "src/stores/file.ts" },
     format: "esm",
     platform: "neutral",
     target: "es2022",
     outDir,
-    clean: true,
     minify,
     dts: minify ? false : { oxc: true },
-    deps: { alwaysBundle: ["@todoku/protocol"], neverBundle: [/^node:/] },
-    inputOptions: { resolve: { conditionNames: ["source", "import", "default"] } },
     logLevel: "warn",
+  } as const;
+  const conditionNames = ["source", "import", "default"];
+  await build({
+    ...options,
+    entry: { index: "src/index.ts", file: "src/stores/file.ts" },
+    clean: true,
+    deps: { alwaysBundle: ["@todoku/protocol"], neverBundle: [/^node:/] },
+    inputOptions: { resolve: { conditionNames } },
+  });
+  // It takes errors and codes from the main entry, so that there is one class of errors and the main entry is one file.
+  await build({
+    ...options,
+    entry: { queue: "src/queue.ts" },
+    clean: false,
+    plugins: [
+      {
+        name: "errors of the main entry",
+        resolveId: (id: string) => (id === "@todoku/protocol" ? { id: "./index.js", external: true } : undefined),
+      },
+    ],
+    inputOptions: { resolve: { conditionNames } },
   });
 }

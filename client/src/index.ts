@@ -1,5 +1,7 @@
 export { ERRORS, CLIENT_ERRORS, CLOSES, UNSUBSCRIBES, TodokuError } from "@todoku/protocol";
 export type { ClientInfo, GapReason, Json, Position, Retry } from "@todoku/protocol";
+// What parts such as `@todoku/client/queue` speak with a connection.
+export type { Method, Push, Requests, Results } from "@todoku/protocol";
 export type { BackoffRange } from "./backoff.ts";
 export type { AnyChannel, ChannelOf } from "./channels.ts";
 export type { Clock } from "./clock.ts";
@@ -7,6 +9,7 @@ export type { CursorStore } from "./cursor-store.ts";
 export type { Handler } from "./delivery.ts";
 export type { Gap, Message } from "./message.ts";
 export type { TodokuOptions } from "./options.ts";
+export type { ClientPart, PartClient, PartConnection, PartHost } from "./part.ts";
 export type { PublishOptions, Published } from "./publishing.ts";
 export type { State } from "./session.ts";
 export { indexedDbCursors } from "./stores/indexed-db.ts";

@@ -20,6 +20,7 @@ import type { Handler } from "./delivery.ts";
 import { Events } from "./events.ts";
 import { messageOf, type Message } from "./message.ts";
 import type { TodokuOptions } from "./options.ts";
+import type { ClientPart, PartClient, PartHost } from "./part.ts";
 import { Publishing, type Published, type PublishingHost, type PublishOptions } from "./publishing.ts";
 import { Session, type State } from "./session.ts";
 import type { SubscribeOptions, Subscription } from "./subscription.ts";
@@ -65,14 +66,15 @@ const DEFAULT_BACKOFF = { firstMs: 200, lastMs: 20_000 };
  * await client.publish("chat:42", { text: "hi" });
  * ```
  */
-export class Todoku<Channels extends object = AnyChannel> {
+export class Todoku<Channels extends object = AnyChannel> implements PartClient {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #events = new Events<TodokuEvents>();
   readonly #session: Session;
   readonly #publishing: Publishing;
   readonly #subscriptions = new Map<string, ChannelSubscription<unknown>>();
-  readonly #host: SubscriptionHost & PublishingHost;
+  readonly #parts = new Set<ClientPart>();
+  readonly #host: SubscriptionHost & PublishingHost & PartHost;
   /** Channels of which the application was told that it does not receive them. */
   readonly #toldOf = new Set<string>();
   #closing: Promise<void> | undefined;
@@ -101,13 +103,16 @@ export class Todoku<Channels extends object = AnyChannel> {
       },
       {
         opening: (connection) => {
+          for (const part of this.#parts) part.join(connection);
           for (const subscription of this.#subscriptions.values()) subscription.join(connection);
         },
         connected: (connection) => {
+          for (const part of this.#parts) part.join(connection);
           for (const subscription of this.#subscriptions.values()) subscription.joinLate(connection);
           this.#publishing.pump();
         },
         lost: () => {
+          for (const part of this.#parts) part.left();
           for (const subscription of this.#subscriptions.values()) subscription.left();
         },
         push: (push, size) => this.#push(push, size),
@@ -127,9 +132,10 @@ export class Todoku<Channels extends object = AnyChannel> {
       get connection(): Connection | undefined {
         return session.connection;
       },
-      gone: (subscription) => {
+      gone: (gone) => {
+        this.#parts.delete(gone as ClientPart);
         for (const [channel, one] of this.#subscriptions) {
-          if (one === subscription) this.#subscriptions.delete(channel);
+          if (one === gone) this.#subscriptions.delete(channel);
         }
       },
     };
@@ -199,6 +205,14 @@ export class Todoku<Channels extends object = AnyChannel> {
     this.#subscriptions.set(channel, subscription as ChannelSubscription<unknown>);
     this.#session.start();
     return subscription;
+  }
+
+  attach<P extends ClientPart>(make: (host: PartHost) => P): P {
+    this.#mustBeOpen();
+    const part = make(this.#host);
+    this.#parts.add(part);
+    this.#session.start();
+    return part;
   }
 
   /**
@@ -274,6 +288,7 @@ export class Todoku<Channels extends object = AnyChannel> {
   async #close(): Promise<void> {
     const end = new TodokuError(CLIENT_ERRORS.clientClosed);
     const ending = [...this.#subscriptions.values()].map((subscription) => subscription.close());
+    for (const part of this.#parts) ending.push(within(this.#clock, this.#timeoutMs, part.close()));
     if (this.#session.connection) ending.push(within(this.#clock, this.#timeoutMs, this.#publishing.idle()));
     await Promise.allSettled(ending);
     await this.#session.close(end);
@@ -282,6 +297,7 @@ export class Todoku<Channels extends object = AnyChannel> {
   #push(push: Push, size: number): void {
     const { channel, message, pub } = push;
     if (message) this.#events.emit("message", message.data);
+    for (const part of this.#parts) part.push(push);
     if (channel === undefined) return;
     const subscription = this.#subscriptions.get(channel);
     if (subscription) subscription.push(push, size);
@@ -300,6 +316,7 @@ export class Todoku<Channels extends object = AnyChannel> {
   #closed(error: TodokuError): void {
     const refused = error.code !== CLIENT_ERRORS.clientClosed.code;
     this.#publishing.close(error);
+    for (const part of this.#parts) part.fail(error);
     for (const subscription of this.#subscriptions.values()) void subscription.fail(error);
     if (refused) this.#tell(error);
   }

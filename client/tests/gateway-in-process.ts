@@ -18,13 +18,14 @@ import { MemoryNetwork } from "./memory-network.ts";
 
 const open = { subscribe: "any", publish: "any", history: "any", presence: "any", join_leave: true } as const;
 
-/** `chat` keeps a log, cursors and keys; `ticker` keeps nothing; `short` keeps five messages; `closed` is for tokens only. */
+/** `chat` keeps a log, cursors and keys; `ticker` keeps nothing; `short` keeps five messages; `closed` is for tokens only; `jobs` is a queue. */
 const NAMESPACES: ConfigInput["namespaces"] = {
   chat: { ...open, backbone: "memory", retention: { messages: 10_000 }, dedupe: "10m" },
   ticker: { ...open, backbone: "memory" },
   short: { ...open, backbone: "memory", retention: { messages: 5 } },
   closed: { ...open, backbone: "memory", retention: { messages: 100 }, subscribe: "token", publish: "none" },
   dead: { ...open, backbone: "memory", retention: { messages: 100 } },
+  jobs: { publish: "any", consume: "any", backbone: "memory", queue: { max_attempts: 3 } },
   orders: { ...open, backbone: "memory", retention: { messages: 100 }, redelivery: { dead_letters: "dead:orders" } },
 };
 
