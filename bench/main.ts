@@ -2,8 +2,9 @@
 import { availableParallelism, cpus } from "node:os";
 import { fanOut } from "./fan-out.ts";
 import { idle } from "./idle.ts";
+import { redis } from "./redis.ts";
 
-const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = { "fan-out": fanOut, idle };
+const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = { "fan-out": fanOut, idle, redis };
 
 const [name = ""] = process.argv.slice(2);
 const scenario = SCENARIOS[name];
@@ -13,6 +14,6 @@ if (scenario) {
   console.log(`${availableParallelism()} × ${cpu?.model.trim() ?? "unknown processor"}\n`);
   await scenario();
 } else {
-  console.error(`there is no scenario ${JSON.stringify(name)}; there are ${Object.keys(SCENARIOS).join(" and ")}`);
+  console.error(`there is no scenario ${JSON.stringify(name)}; there are ${Object.keys(SCENARIOS).join(", ")}`);
   process.exitCode = 2;
 }

@@ -2,7 +2,7 @@
 import { BackboneError, type Bus, type BusOptions, type Frame, type FrameListener } from "../contract.ts";
 import { decodeFrame, encodeFrame } from "../frame-text.ts";
 import { LocalBus } from "../local-bus.ts";
-import { asBackboneError } from "./failure.ts";
+import { Publishes } from "./publishes.ts";
 import type { RedisServers } from "./servers.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
@@ -22,17 +22,17 @@ export interface Routes {
 
 export class RedisBus implements Bus {
   readonly #name: string;
-  readonly #servers: RedisServers;
   readonly #routes: Routes;
   readonly #listeners = new LocalBus();
   /** Redis channel → our channels that are listened to on it, each with how many listeners. */
   readonly #shared = new Map<string, Map<string, number>>();
+  readonly #publishes: Publishes;
   readonly #subscriptions: Subscriptions;
   #open = false;
 
   constructor(name: string, servers: RedisServers, routes: Routes) {
     this.#name = name;
-    this.#servers = servers;
+    this.#publishes = new Publishes(name, servers, routes.sharded);
     this.#routes = routes;
     this.#subscriptions = new Subscriptions(
       name,
@@ -58,17 +58,9 @@ export class RedisBus implements Bus {
   async publish(channel: string, frame: Frame, { broadcast = false }: BusOptions = {}): Promise<void> {
     this.mustBeOpen();
     const payload = this.#routes.wrap(channel, encodeFrame(frame));
-    try {
-      await Promise.all(
-        this.#routes.publishTo(channel, broadcast).map((to) => {
-          const { redis } = this.#servers.nodeOf(to);
-          return this.#routes.sharded ? redis.spublish(to, payload) : redis.publish(to, payload);
-        }),
-      );
-    } catch (error) {
-      void this.#servers.refresh().catch(() => {});
-      throw asBackboneError(this.#name, error, "write");
-    }
+    const [first = "", ...others] = this.#routes.publishTo(channel, broadcast);
+    if (others.length === 0) return this.#publishes.add(first, payload);
+    await Promise.all([first, ...others].map((to) => this.#publishes.add(to, payload)));
   }
 
   async subscribe(

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { inEpoch } from "@todoku/protocol";
 import { needBroker } from "../../../../../scripts/brokers/need.ts";
 import { systemClock } from "../../../clock.ts";
-import { BackboneError, type Backbone, type Log, type Message, type Range } from "../../contract.ts";
+import { BackboneError, type Appended, type Backbone, type Log, type Message, type Range } from "../../contract.ts";
 import { backboneSchema, createBackbone } from "../../registry.ts";
 import { ownServers } from "../test-redis.ts";
 
@@ -36,7 +36,7 @@ describe("a failover inside Redis", { skip }, () => {
     const shared = { type: "redis-streams", sentinels: urls, master: "todoku" };
     const confirmed = await opened(shared);
     const hasty = await opened({ ...shared, confirm: "memory" });
-    for (let i = 1; i <= 3; i++) await confirmed.log.append("c", message(`${i}`), KEEP);
+    for (let i = 1; i <= 3; i++) await store(confirmed.log, `${i}`);
     const before = await confirmed.log.read("c", { limit: 10 });
     assert.deepEqual([before.messages.length, before.head], [3, 3]);
 
@@ -68,15 +68,13 @@ describe("a failover inside Redis", { skip }, () => {
     const { urls, end } = await ownServers("redis-cluster");
     ends.push(end);
     const { log } = await opened({ type: "redis-streams", cluster: urls });
-    for (let i = 1; i <= 3; i++) await log.append("c", message(`${i}`), KEEP);
+    for (let i = 1; i <= 3; i++) await store(log, `${i}`);
     const before = await log.read("c", { limit: 10 });
     await cli(await replicaOf(urls, "todoku:{c}:meta"), "cluster", "failover");
     const range = await untilEpochIsNot(before.epoch, () => log.read("c", { limit: 10 }));
     assert.deepEqual(range.messages, before.messages);
     assert.deepEqual(range.forks, [{ epoch: before.epoch, offset: 3 }]);
-    const { epoch, offset } = await untilStored(() =>
-      log.append("c", message("4"), { ...KEEP, dedupe: { key: "4", windowMs: 60_000 } }),
-    );
+    const { epoch, offset } = await store(log, "4");
     assert.deepEqual({ epoch, offset }, { epoch: range.epoch, offset: 4 });
   });
 });
@@ -98,11 +96,11 @@ async function untilEpochIsNot(epoch: string, read: () => Promise<Range>): Promi
   }
 }
 
-/** The old master needs a moment to become the new one's replica and confirm; the key makes a repeat harmless. */
-async function untilStored<T>(append: () => Promise<T>): Promise<T> {
+/** Replicas may need a moment, and a server that has become one needs several; the key makes a repeat harmless. */
+async function store(log: Log, data: string): Promise<Appended> {
   for (;;) {
     try {
-      return await append();
+      return await log.append("c", message(data), { ...KEEP, dedupe: { key: data, windowMs: 60_000 } });
     } catch (error) {
       if (!(error instanceof BackboneError)) throw error;
     }

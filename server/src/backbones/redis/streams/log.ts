@@ -28,12 +28,18 @@ export interface ChannelKeys {
   idempotency(channel: string, key: string): string;
 }
 
+interface Announcement {
+  at: Position;
+  told: Promise<unknown>;
+}
+
 export class RedisLog implements Log {
   readonly #calls: ScriptCalls;
   readonly #keys: ChannelKeys;
   readonly #publish: "PUBLISH" | "SPUBLISH";
   readonly #later: boolean;
   readonly #freshEpoch: () => string;
+  readonly #announcements = new Map<string, Announcement>();
 
   /** `later`: a message is shown to readers only after its append was confirmed. */
   constructor(
@@ -72,14 +78,27 @@ export class RedisLog implements Log {
         )
       : await this.#calls.run(APPEND, [keys.meta(channel), keys.log(channel), keys.bus(channel)], args);
     const [epoch, offset, duplicate] = answer as [string, number, number];
-    if (this.#later) await this.#announce(channel, offset);
+    if (this.#later) await this.#announce(channel, { epoch, offset });
     return { epoch, offset, duplicate: duplicate === 1 };
   }
 
-  async #announce(channel: string, offset: number): Promise<void> {
+  /** One announcement tells everything up to its offset: those of one turn on a channel are told by the last of them. */
+  #announce(channel: string, at: Position): Promise<unknown> {
+    const waiting = this.#announcements.get(channel);
+    if (waiting?.at.epoch === at.epoch) {
+      if (waiting.at.offset < at.offset) waiting.at = at;
+      return waiting.told;
+    }
     const keys = this.#keys;
     const named: [string, string, string] = [keys.meta(channel), keys.log(channel), keys.bus(channel)];
-    await this.#calls.run(ANNOUNCE, named, [this.#freshEpoch(), this.#publish, offset]);
+    const announcement: Announcement = { at, told: Promise.resolve() };
+    announcement.told = announcement.told.then(() => {
+      if (this.#announcements.get(channel) === announcement) this.#announcements.delete(channel);
+      const { epoch, offset } = announcement.at;
+      return this.#calls.run(ANNOUNCE, named, [epoch, this.#publish, offset]);
+    });
+    this.#announcements.set(channel, announcement);
+    return announcement.told;
   }
 
   async read(channel: string, { after, limit, maxBytes, reverse = false }: ReadOptions): Promise<Range> {

@@ -114,16 +114,16 @@ return {epoch, offset, 0}`,
 );
 
 /**
- * Keys: meta, log, Redis channel. Args: fresh epoch, publish command, offset. Shows readers the log up to the offset, and tells
- * subscribers what was not told yet, in order. Answers 1.
+ * Keys: meta, log, Redis channel. Args: epoch of the append, publish command, offset. Shows readers the log up to the offset, and
+ * tells subscribers what was not told yet, in order. A newer epoch has announced all there is. Answers 1.
  */
 export const ANNOUNCE: Script = script(
   false,
-  `${CURRENT}${TELL}
+  `${TELL}
 local meta, log, channel, offset = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[3])
-local epoch, head, _, announced = current(meta, ARGV[1])
-offset = math.min(offset, head)
-if offset <= announced then return 1 end
+local m = redis.call('HMGET', meta, 'epoch', 'announced')
+local epoch, announced = m[1], tonumber(m[2] or '0')
+if epoch ~= ARGV[1] or offset <= announced then return 1 end
 local prev = announced
 for _, entry in ipairs(redis.call('XRANGE', log, string.format('%d-0', announced + 1), string.format('%d-0', offset), 'COUNT', ${MOST_ANNOUNCED})) do
   local at = tonumber(string.match(entry[1], '^%d+'))
