@@ -1,16 +1,17 @@
 /** What each operation of the contract does to the rows. Everything that writes runs inside a transaction. */
 import { createHash } from "node:crypto";
-import type {
-  AppendOptions,
-  Appended,
-  ClaimedCursor,
-  CursorKey,
-  CursorOutcome,
-  CursorWrite,
-  Message,
-  Range,
-  ReadOptions,
-  StoredMessage,
+import {
+  BackboneError,
+  type AppendOptions,
+  type Appended,
+  type ClaimedCursor,
+  type CursorKey,
+  type CursorOutcome,
+  type CursorWrite,
+  type Message,
+  type Range,
+  type ReadOptions,
+  type StoredMessage,
 } from "../contract.ts";
 import { movesBack, nextFence } from "../cursor-order.ts";
 import { schedule, trim } from "./retention.ts";
@@ -59,6 +60,7 @@ export function appendRow(
   return { epoch, offset: row.head, duplicate: false, prev };
 }
 
+/** @throws BackboneError `invalid` if a message is missing that was stored and not removed: the file is damaged. */
 export function readRange(
   store: Store,
   channel: string,
@@ -70,12 +72,26 @@ export function readRange(
   const range = (reverse ? backward : forward) as { start: [string, number]; end: [string, number] };
   const messages: StoredMessage[] = [];
   let bytes = 0;
+  // Offsets are contiguous. LMDB has no checksums: this is where a damaged page would become a silent loss.
+  let [, expected] = range.start;
   for (const { key, value } of store.messages.getRange({ ...range, limit })) {
+    if (key[1] !== expected) throw missing(store, channel, expected);
+    expected += reverse ? -1 : 1;
     messages.push(fromRow(value, key[1]));
     bytes += Buffer.byteLength(value[2]);
     if (bytes >= maxBytes) break;
   }
+  const more = reverse ? expected > trimmed : expected <= head;
+  if (more && messages.length < limit && bytes < maxBytes) throw missing(store, channel, expected);
   return { epoch: store.epoch, messages, head, trimmed };
+}
+
+function missing({ name }: Store, channel: string, offset: number): BackboneError {
+  return new BackboneError(
+    "invalid",
+    `[${name}] the log is damaged: message ${offset} of ${channel} was stored and is not there. Restore the data folder ` +
+      "from a backup, or empty the channel with history_remove: its subscribers are then told of a gap",
+  );
 }
 
 export function removeMessages(store: Store, channel: string): void {

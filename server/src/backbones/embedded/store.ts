@@ -37,6 +37,8 @@ interface AboutRow {
 const FORMAT = 1;
 
 export class Store {
+  /** The backbone's, for errors. */
+  readonly name: string;
   readonly root: RootDatabase<AboutRow, string>;
   /** `[channel, offset]`. */
   readonly messages: Database<MessageRow, [string, number]>;
@@ -51,7 +53,8 @@ export class Store {
   readonly queues: QueueRows;
   readonly epoch: string;
 
-  private constructor(root: RootDatabase<AboutRow, string>, epoch: string) {
+  private constructor(name: string, root: RootDatabase<AboutRow, string>, epoch: string) {
+    this.name = name;
     this.root = root;
     this.messages = root.openDB({ name: "messages" });
     this.channels = root.openDB({ name: "channels" });
@@ -70,7 +73,7 @@ export class Store {
     try {
       checkWhole(name, file);
       root = open<AboutRow, string>({ path: file, maxDbs: 16, overlappingSync: false });
-      return new Store(root, epochIn(root, name, file, newEpoch));
+      return new Store(name, root, epochIn(root, name, file, newEpoch));
     } catch (error) {
       await root?.close();
       throw error instanceof BackboneError ? error : damaged(name, file, error);
