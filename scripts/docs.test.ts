@@ -1,7 +1,7 @@
 /** The docs against the code: generated pages, links, commands, configurations, and every `curl` line of them. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -108,6 +108,52 @@ test("every configuration in the docs is accepted, with promises that can be kep
     }
   }
 });
+
+test("every TypeScript example has the types that it should", async (t) => {
+  const examples = blocks.filter(({ language }) => language === "ts");
+  assert.ok(examples.length > 0);
+  // Within the repository, so that its packages are found.
+  const folder = mkdtempSync(path.join(root, "node_modules/.docs-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const names = examples.map(({ file, text }, i) => {
+    const name = `${i}-${file.replaceAll("/", "-")}.ts`;
+    writeFileSync(path.join(folder, name), `${text}\nexport {};\n`);
+    return name;
+  });
+  writeFileSync(path.join(folder, "names.d.ts"), NAMES_OF_EXAMPLES);
+  // As readers have it: strict, and no more than that.
+  const compilerOptions = { types: ["node"], lib: ["es2024", "dom"], exactOptionalPropertyTypes: false };
+  const settings = { extends: path.join(root, "tsconfig.base.json"), compilerOptions, files: ["names.d.ts", ...names] };
+  writeFileSync(path.join(folder, "tsconfig.json"), JSON.stringify(settings));
+  const tsc = path.join(root, "node_modules/typescript/bin/tsc");
+  const { stdout } = await run(process.execPath, [tsc, "-p", folder], { cwd: folder }).catch((error: unknown) =>
+    typeof error === "object" && error !== null && "stdout" in error
+      ? { stdout: String(error.stdout) }
+      : Promise.reject(error),
+  );
+  assert.equal(stdout, "");
+});
+
+/** What the examples use and do not show. */
+const NAMES_OF_EXAMPLES = `
+import type { Json, Subscription, Todoku as Client } from "@todoku/client";
+import type { ConfigInput } from "todoku";
+declare global {
+  interface Chat { text: string }
+  interface Quote { price: number }
+  const Todoku: typeof Client;
+  const subscription: Subscription<Json>;
+  const url: string;
+  const config: ConfigInput;
+  function show(data: unknown): void;
+  function draw(data: unknown): void;
+  function reload(...why: unknown[]): void;
+  function handle(message: unknown): Promise<void>;
+  function fetchToken(): Promise<string>;
+  function userOf(data: unknown): string;
+  const client: Client;
+}
+`;
 
 describe("the curl lines of the docs, against a server started as npm start does", () => {
   let folder: string;
