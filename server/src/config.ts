@@ -146,7 +146,7 @@ export const namespaceSchema = z.strictObject({
     .default("at-most-once")
     .describe("The promise; refused at start-up where the facets cannot keep it."),
   dedupe: optionalDuration().describe(
-    "Window within which a repeated idempotency key stores nothing. Default 10m with exactly-once.",
+    "Window within which a repeated idempotency key stores nothing; `0s` for none. Default with a log: 10m.",
   ),
   retention: retention
     .optional()
