@@ -107,7 +107,16 @@ async function store(log: Log, data: string): Promise<Appended> {
   }
 }
 
+/** The port of the replica of the key's master, once the first node has heard by gossip who that is. */
 async function replicaOf(urls: readonly string[], key: string): Promise<string> {
+  for (;;) {
+    const port = await knownReplicaOf(urls, key);
+    if (port !== undefined) return port;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function knownReplicaOf(urls: readonly string[], key: string): Promise<string | undefined> {
   const ports = urls.map((url) => new URL(url).port);
   const [first = ""] = ports;
   const slot = Number(await cli(first, "cluster", "keyslot", key));
@@ -119,7 +128,7 @@ async function replicaOf(urls: readonly string[], key: string): Promise<string> 
     }),
   );
   const replica = nodes.find(([, , , master]) => master === holder?.[0]);
-  return /:(\d+)@/.exec(replica?.[1] ?? "")?.[1] ?? "";
+  return /:(\d+)@/.exec(replica?.[1] ?? "")?.[1];
 }
 
 async function cli(port: string, ...words: string[]): Promise<string> {
