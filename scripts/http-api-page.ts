@@ -32,6 +32,13 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   presence_stats: '{"channel":"chat:42"}',
   history: '{"channel":"chat:42","limit":10}',
   history_remove: '{"channel":"chat:42"}',
+  queue_info: '{"queue":"jobs:resize"}',
+  queue_pause: '{"queue":"jobs:resize","paused":false}',
+  queue_forget: '{"queue":"jobs:resize","group":"old"}',
+  dead_list: '{"queue":"jobs:resize","limit":10}',
+  dead_show: '{"queue":"jobs:resize","ids":["1"]}',
+  dead_replay: '{"queue":"jobs:resize","ids":["1"]}',
+  dead_purge: '{"queue":"jobs:resize","all":true}',
   channels: '{"pattern":"chat:*"}',
   info: "{}",
 };

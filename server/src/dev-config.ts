@@ -1,4 +1,4 @@
-/** What `npm start` serves: a namespace per guarantee, on the embedded log, open to anyone on this machine. */
+/** What `npm start` serves: a namespace per guarantee and a queue, on the embedded log, open to anyone on this machine. */
 import type { ConfigInput } from "./config.ts";
 
 const open = { subscribe: "any", publish: "any", history: "any", presence: "any", join_leave: true } as const;
@@ -20,6 +20,7 @@ export const DEV_CONFIG: ConfigInput = {
       dedupe: "10m",
       redelivery: { max_attempts: 5, backoff: "500ms..10s", dead_letters: "dead:orders" },
     },
+    jobs: { backbone: "local", publish: "any", consume: "any", queue: {} },
     dead: { ...open, backbone: "local", delivery: "at-least-once", publish: "none" },
   },
 };

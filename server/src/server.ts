@@ -153,6 +153,7 @@ export class Todoku {
       bodyBytes: Math.max(4 * client.message_bytes, 16 * 1024 * 1024),
       depth: client.json_depth,
       clock: this.#clock,
+      now: () => this.#clock.now(),
       metrics: this.#metrics,
       version: VERSION,
       internal: place === "internal",

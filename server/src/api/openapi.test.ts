@@ -88,7 +88,8 @@ describe("the OpenAPI document", () => {
       ROUTES.map(({ method }) => `/api/${method}`),
     );
     const asked =
-      "publish broadcast batch presence presence_stats history history_remove channels info subscribe unsubscribe disconnect refresh";
+      "publish broadcast batch presence presence_stats history history_remove channels info subscribe unsubscribe disconnect refresh " +
+      "queue_info queue_pause queue_forget dead_list dead_show dead_replay dead_purge";
     assert.deepEqual(ROUTES.map(({ method }) => method).toSorted(), asked.split(" ").toSorted());
   });
 
@@ -131,6 +132,7 @@ describe("what goes over the wire", () => {
     const user = "ann";
     const channel = "chat:a";
     const publish = { channel, data: { a: [1, null] }, tags: { t: "1" }, idempotency_key: "k" };
+    const queue = "jobs:a";
     const calls: readonly (readonly [string, Record<string, unknown>])[] = [
       ["publish", publish],
       ["publish", publish],
@@ -149,6 +151,21 @@ describe("what goes over the wire", () => {
       ["presence", { channel: "" }],
       ["presence_stats", { channel }],
       ["presence_stats", {}],
+      ["publish", { channel: queue, data: 1, deliver_at: 1, ttl: 1000 }],
+      ["queue_info", { queue }],
+      ["queue_info", { queue: channel }],
+      ["queue_pause", { queue, paused: false }],
+      ["queue_pause", { queue, paused: "no" }],
+      ["queue_forget", { queue, group: "g" }],
+      ["queue_forget", { queue }],
+      ["dead_list", { queue, limit: 10, after: "1" }],
+      ["dead_list", { queue, limit: 0 }],
+      ["dead_show", { queue, ids: ["1"] }],
+      ["dead_show", { queue }],
+      ["dead_replay", { queue, ids: ["1"] }],
+      ["dead_replay", { queue }],
+      ["dead_purge", { queue, all: true }],
+      ["dead_purge", { queue }],
       ["channels", {}],
       ["channels", { pattern: 1 }],
       ["info", {}],

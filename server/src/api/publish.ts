@@ -26,6 +26,16 @@ const options = {
     .optional()
     .meta({ description: "Milliseconds since the key was first sent; beyond the window the publish is refused." }),
   tags: tagsField.optional(),
+  deliver_at: z
+    .int()
+    .min(0)
+    .optional()
+    .meta({ description: "To a queue: the job is handed out from then on; milliseconds since 1970." }),
+  ttl: z
+    .int()
+    .min(1)
+    .optional()
+    .meta({ description: "To a queue: the job is forgotten when nobody has taken it for so many milliseconds." }),
 };
 
 const published = z.object({
@@ -41,13 +51,23 @@ const publishRequest = z.object({ channel: channelField, ...options });
 
 async function publishOne(
   context: ApiContext,
-  { channel, data, idempotency_key: key, idempotency_age_ms: age, tags }: z.output<typeof publishRequest>,
+  {
+    channel,
+    data,
+    idempotency_key: key,
+    idempotency_age_ms: age,
+    tags,
+    deliver_at,
+    ttl,
+  }: z.output<typeof publishRequest>,
 ): Promise<z.input<typeof published>> {
   const namespace = namespaceOfChannel(context, channel);
   const { epoch, offset, duplicate } = await context.publisher.publish(namespace, channel, JSON.stringify(data), {
     ...(key !== undefined && { key }),
     ...(age !== undefined && { keyAgeMs: age }),
     ...(tags && { tags }),
+    ...(deliver_at !== undefined && { deliverAt: deliver_at }),
+    ...(ttl !== undefined && { ttlMs: ttl }),
   });
   return {
     ...(offset !== undefined && { offset }),
@@ -58,7 +78,8 @@ async function publishOne(
 
 export const publish: Route = route({
   method: "publish",
-  summary: "Publish to a channel. Answered when the message is stored (or handed over, at-most-once).",
+  summary:
+    "Publish to a channel, or enqueue a job. Answered when the message is stored (or handed over, at-most-once).",
   request: publishRequest,
   result: published,
   run: (context, request, { idempotencyKey }) =>

@@ -10,6 +10,8 @@ export interface ApiContext {
   readonly namespaces: Namespaces;
   readonly publisher: Publisher;
   readonly operations: Operations;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** Most messages, and bytes of data, of one history answer. */
   readonly history: { readonly messages: number; readonly bytes: number };
   /** Told of what should not have happened; `where` is a method or a path. */

@@ -5,6 +5,7 @@ import { disconnect, refresh, subscribe, unsubscribe } from "./connections.ts";
 import { history, historyRemove } from "./history.ts";
 import { channels, info, presence, presenceStats } from "./presence.ts";
 import { broadcast, publish } from "./publish.ts";
+import { QUEUE_ROUTES } from "./queues.ts";
 import type { Answered, ApiCall, ApiContext, Route } from "./route.ts";
 
 export const ROUTES: readonly Route[] = [
@@ -19,6 +20,7 @@ export const ROUTES: readonly Route[] = [
   presenceStats,
   history,
   historyRemove,
+  ...QUEUE_ROUTES,
   channels,
   info,
 ];

@@ -48,6 +48,7 @@ export const TEST_CONFIG: ConfigInput = {
       presence: "any",
       publish: "subscribers",
     },
+    jobs: { backbone: "memory", consume: "any", queue: { max_attempts: 1 } },
   },
 };
 
