@@ -63,8 +63,8 @@ function codeTable(codes: readonly Code[]): string {
 
 function metricsPage(): string {
   return generated("Metrics", "server/src/api/metrics.ts", [
-    "`GET /metrics` answers in the Prometheus text format, to callers on loopback or with an API key; with an `internal` " +
-      "listener, there and without a key. No label holds a channel, a user or a payload. Beside these there are " +
+    "`GET /metrics` answers in the Prometheus text format, to who may call the API: with one of its keys, and with `auth.insecure` to " +
+      "programs on this machine without. An `internal` listener asks for no key here. No label holds a channel, a user or a payload. Beside these there are " +
       "`prom-client`'s metrics of the process (`process_*`, `nodejs_*`).",
     table(
       ["metric", "labels", "what it counts"],
