@@ -215,9 +215,10 @@ export class Life implements Watch {
     const witness = this.#witness;
     const { epoch, offset } = position;
     if (epoch !== reached.epoch) {
+      // Others with the same durable subscription have gone on to another epoch, or have not yet.
+      if (this.#trail.readers.size > 1) return;
       // The cursor was lost with the log: there is nothing that could be missed.
       if (this.#beginsIn(epoch)) this.#checkFirst(position);
-      else if (this.#trail.readers.size > 1) return;
       else witness.find("I7", `the epoch went from ${reached.epoch} to ${epoch} without a gap`);
       return;
     }

@@ -180,7 +180,7 @@ export class World {
         start,
         stores,
         maxAttempts: maxAttemptsOf(channel),
-        calm: !this.scenario.rough,
+        calm: !this.scenario.rough && !this.scenario.faults.includes("disconnect"),
         isDeadLetter,
         ...(trail && { trail }),
       },
