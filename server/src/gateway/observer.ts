@@ -23,8 +23,6 @@ export interface GatewayObserver extends PublishObserver {
   deadLettered(namespace: Namespace): void;
   /** Something became of a job in the hands of a client. */
   job(namespace: Namespace, group: string, event: JobEvent): void;
-  /** A call to a backbone failed; the gateway goes on. */
-  backboneFailed(namespace: Namespace | undefined, operation: string, error: unknown): void;
 }
 
 /** `lost`: the consumer was fenced, because the lease had ended. */

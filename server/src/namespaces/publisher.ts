@@ -30,6 +30,8 @@ export interface Published {
 export interface PublishObserver {
   published(namespace: Namespace, published: Published, ms: number): void;
   failed(namespace: Namespace, error: TodokuError): void;
+  /** A call to a backbone failed, and nothing else did for it. */
+  backboneFailed(namespace: Namespace | undefined, operation: string, error: unknown): void;
 }
 
 const KEY_LENGTH = 128;
@@ -125,10 +127,10 @@ export class Publisher {
       ...(dedupe && { dedupe }),
     });
     if (!namespace.announces && !duplicate) {
-      // Only a hint: the message is stored, and the head beacon finds what the bus loses.
+      // Only a hint: the message is stored, and the head beacon finds what the bus loses. A bus that fails is told all the same.
       namespace.bus
         .publish(channel, { kind: "message", message, position: { epoch, offset } }, namespace.rules)
-        .catch(() => {});
+        .catch((error: unknown) => this.#observer.backboneFailed(namespace, "announce", error));
     }
     return { epoch, offset, duplicate };
   }
