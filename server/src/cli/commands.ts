@@ -2,11 +2,26 @@
 import { check } from "./check.ts";
 import type { Command } from "./command.ts";
 import { config } from "./config.ts";
+import { consume } from "./consume.ts";
+import { dead } from "./dead.ts";
 import { history } from "./history.ts";
 import { init } from "./init.ts";
 import { publish } from "./publish.ts";
+import { queues } from "./queues.ts";
 import { serve } from "./serve.ts";
 import { subscribe } from "./subscribe.ts";
 import { token } from "./token.ts";
 
-export const COMMANDS: readonly Command[] = [serve, init, check, config, token, publish, subscribe, history];
+export const COMMANDS: readonly Command[] = [
+  serve,
+  init,
+  check,
+  config,
+  token,
+  publish,
+  subscribe,
+  history,
+  consume,
+  queues,
+  dead,
+];

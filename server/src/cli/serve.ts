@@ -90,7 +90,8 @@ function announce(config: Config, { url, internalUrl }: RunningServer, terminal:
         `${dim("backbone  ")} ${name}: ${settings.type}${"path" in settings ? ` in ${settings.path}` : ""}`,
     ),
     ...Object.entries(config.namespaces).map(
-      ([name, { delivery }]) => `${dim("namespace ")} ${name === "" ? '""' : `${name}:`} ${delivery}`,
+      ([name, { delivery, queue }]) =>
+        `${dim("namespace ")} ${name === "" ? '""' : `${name}:`} ${queue ? "queue" : delivery}`,
     ),
   ];
   if (config.auth.insecure)

@@ -1,8 +1,6 @@
-import { CLOSES, ERRORS, Todoku, type Gap, type Message, type Subscription, type TodokuError } from "@todoku/client";
-import { signToken } from "../auth/token.ts";
-import { WEBSOCKET_PATH } from "../server.ts";
-import { unanswered } from "./api-client.ts";
+import { type Gap, type Message, type Subscription, type Todoku } from "@todoku/client";
 import { channelOf, countOf, type Arguments } from "./arguments.ts";
+import { clientOf, exitOf, refusal, TOKEN_OPTIONS } from "./client.ts";
 import {
   CommandError,
   EXIT,
@@ -17,10 +15,6 @@ import {
 import { paint } from "./paint.ts";
 import { parsePosition } from "./position.ts";
 import { jsonLineOf, lineOf } from "./printed-message.ts";
-import { serverAddress, type ServerAddress } from "./server-address.ts";
-
-const REACH_MS = 10_000;
-const TOKEN_SECONDS = 3600;
 
 export const subscribe: Command = {
   name: "subscribe",
@@ -41,18 +35,7 @@ export const subscribe: Command = {
       help: "A durable subscription of this name: it goes on where it stopped, also days later.",
     },
     limit: { type: "string", short: "n", value: "N", help: "End after so many messages." },
-    token: { type: "string", value: "TOKEN", help: "Connection token. Default: $TODOKU_TOKEN." },
-    "channel-token": {
-      type: "string",
-      multiple: true,
-      value: "TOKEN",
-      help: "Subscription token of a channel that wants one; may be repeated.",
-    },
-    user: {
-      type: "string",
-      value: "NAME",
-      help: "Where todoku.yaml in this folder has auth.jwt.hmac and no token is given: the user to sign tokens for. Default: cli.",
-    },
+    ...TOKEN_OPTIONS,
     json: JSON_LINES,
     url: URL_OPTION,
     help: HELP,
@@ -67,12 +50,7 @@ export const subscribe: Command = {
     if (channels.length === 0) channelOf(undefined);
     const options = optionsOf(args, channels);
     const limit = countOf(args, "limit") ?? Infinity;
-    const address = serverAddress(args, terminal, "clients");
-    await reach(address.url, terminal.stopped);
-    const client = new Todoku(`${address.url}${WEBSOCKET_PATH}`, {
-      name: "todoku-cli",
-      ...tokensOf(args, terminal, address),
-    });
+    const client = await clientOf(args, terminal);
     try {
       await new Printing(client, terminal, limit).untilEnded(channels, options);
     } finally {
@@ -186,37 +164,6 @@ class Printing {
   }
 }
 
-/** Refusals that a token may change. */
-const TOKEN_WANTED: ReadonlySet<number> = new Set([
-  ERRORS.unauthorized.code,
-  ERRORS.permissionDenied.code,
-  CLOSES.invalidToken.code,
-]);
-
-function refusal(error: TodokuError, exit: number, culprit = ""): CommandError {
-  const hint = TOKEN_WANTED.has(error.code)
-    ? ". Does it take another token? --token, $TODOKU_TOKEN or --channel-token; `todoku token` makes them"
-    : "";
-  return new CommandError(exit, `${culprit}${error.message}${hint}`, { cause: error });
-}
-
-/** Before the first connection: a server that says no, or none. */
-function exitOf({ retry }: TodokuError): number {
-  return retry === "retry" ? EXIT.unavailable : EXIT.failed;
-}
-
-/** A WebSocket does not say why it could not be opened; an HTTP request does. */
-async function reach(url: string, stopped: AbortSignal): Promise<void> {
-  try {
-    const response = await fetch(`${url}/health/live`, {
-      signal: AbortSignal.any([stopped, AbortSignal.timeout(REACH_MS)]),
-    });
-    await response.body?.cancel();
-  } catch (error) {
-    throw unanswered(url, error);
-  }
-}
-
 function optionsOf(args: Arguments, channels: readonly string[]): Options {
   const durable = args.text("durable");
   const text = args.text("start");
@@ -229,37 +176,4 @@ function optionsOf(args: Arguments, channels: readonly string[]): Options {
   if (channels.length > 1)
     throw new UsageError("--start with a position is for one channel: positions differ by channel");
   return { ...options, start: { epoch, offset } };
-}
-
-type Tokens = NonNullable<ConstructorParameters<typeof Todoku>[1]>;
-
-function tokensOf(
-  args: Arguments,
-  { env }: Terminal,
-  { signing }: ServerAddress,
-): Pick<Tokens, "token" | "channelToken"> {
-  const token = args.text("token") ?? env["TODOKU_TOKEN"];
-  const byChannel = new Map(args.texts("channel-token").map((given) => [channelIn(given), given]));
-  if (token !== undefined || byChannel.size > 0 || !signing) {
-    return { ...(token !== undefined && { token }), channelToken: (channel) => byChannel.get(channel) };
-  }
-  const { secret, ...claims } = signing;
-  const request = { ...claims, user: args.text("user") ?? "cli", ttl: TOKEN_SECONDS };
-  return {
-    token: () => signToken(secret, request),
-    channelToken: (channel) => signToken(secret, { ...request, channel }),
-  };
-}
-
-/** The channel that a subscription token is for; whether it is genuine is the server's business. */
-function channelIn(token: string): string {
-  try {
-    const payload: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
-    if (typeof payload === "object" && payload !== null && "channel" in payload) return String(payload.channel);
-  } catch {
-    // Said below.
-  }
-  throw new UsageError(
-    "--channel-token takes a subscription token, as `todoku token --user NAME --channel CHANNEL` prints it",
-  );
 }
