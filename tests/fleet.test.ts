@@ -8,6 +8,7 @@ import { needBroker } from "../scripts/brokers/need.ts";
 import { check, report, type Violation } from "./checker.ts";
 import {
   cutAfterStoring,
+  failOver,
   freezeGateway,
   freezeMaster,
   killGateway,
@@ -60,6 +61,24 @@ test(
         backbone: (cluster) => ({ type: "redis-streams", cluster, confirm: "replicas" }),
         delivery: "exactly-once",
         faults: rounds(killGateway, killMaster, freezeGateway, freezeMaster, moveSlots, killRedis),
+      },
+      (line) => t.diagnostic(line),
+    );
+    assert.deepEqual(violations, [], report(violations));
+  },
+);
+
+test(
+  "redis-streams behind Sentinels, confirmed by the replica: nothing is lost, nothing is handled twice",
+  { skip },
+  async (t) => {
+    const violations = await violationsOf(
+      {
+        ...SIZE,
+        recipe: "redis-sentinel",
+        backbone: (sentinels) => ({ type: "redis-streams", sentinels, master: "todoku", confirm: "replicas" }),
+        delivery: "exactly-once",
+        faults: rounds(failOver, killGateway, failOver),
       },
       (line) => t.diagnostic(line),
     );

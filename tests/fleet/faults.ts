@@ -104,6 +104,24 @@ export const partition: Fault = {
   },
 };
 
+/** Behind Sentinels: they promote the replica, and the old master comes back as the new one's replica. */
+export const failOver: Fault = {
+  name: "SIGKILL of the master behind Sentinels",
+  strike: async ({ redis }) => {
+    const roles = await Promise.all(
+      redis.map(async (node) => (await cli(node, "role").catch(() => "")).split("\n")[0]),
+    );
+    const pair = redis.filter((_, i) => roles[i] === "master" || roles[i] === "slave");
+    const master = pair.find((node) => roles[redis.indexOf(node)] === "master");
+    const replica = pair.find((node) => node !== master);
+    if (!master || !replica) throw new Error(`the servers are ${roles.join(", ")}`);
+    await master.kill();
+    await until(async () => (await cli(replica, "role")).startsWith("master"));
+    await master.start();
+    await until(async () => (await cli(replica, "info", "replication")).includes("state=online"));
+  },
+};
+
 // ── what Redis says of itself ────────────────────────────────────────────────
 
 interface Master {

@@ -36,7 +36,7 @@ export function asBackboneError(name: string, error: unknown, sent: "read" | "wr
 export function isElsewhere(error: unknown): boolean {
   return (
     error instanceof Error &&
-    /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|LOADING|MASTERDOWN)/.test(scriptError(error.message))
+    /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|LOADING|MASTERDOWN|NOREPLICAS)/.test(scriptError(error.message))
   );
 }
 

@@ -41,7 +41,10 @@ export class RedisLog implements Log {
   readonly #freshEpoch: () => string;
   readonly #announcements = new Map<string, Announcement>();
 
-  /** `later`: a message is shown to readers only after its append was confirmed. */
+  /**
+   * `later`: a message is shown to readers only after its append was confirmed. `freshEpoch` gives a name for a new epoch and
+   * how many replicas a server must have to begin one.
+   */
   constructor(
     calls: ScriptCalls,
     keys: ChannelKeys,

@@ -21,25 +21,33 @@ const MOST_FORKS = 16;
 /**
  * `current(meta, fresh)` → epoch, head, forks, announced; makes them, or begins a new epoch, where that is due. What the
  * new epoch found is all that is left of the older ones, and so announced.
+ *
+ * `fresh` is a name for a new epoch and how many replicas a server must have to begin one: a master that was replaced and
+ * comes back does not know it yet, and must not begin an epoch that nobody else will know of.
  */
 const CURRENT = `
 local function current(meta, fresh)
-  local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+  local info = redis.call('INFO', 'replication')
+  local replid = string.match(info, 'master_replid:(%w+)')
+  local name, needed = string.match(fresh, '^(%S+) (%d+)$')
   local m = redis.call('HMGET', meta, 'epoch', 'head', 'replid', 'forks', 'announced')
   local epoch, head, forks = m[1], tonumber(m[2] or '0'), m[4] or ''
+  if m[3] ~= replid and tonumber(string.match(info, 'connected_slaves:(%d+)')) < tonumber(needed) then
+    error({err = 'NOREPLICAS a server without its replicas begins no epoch'})
+  end
   if not epoch then
-    redis.call('HSET', meta, 'epoch', fresh, 'head', 0, 'announced', 0, 'replid', replid, 'forks', '')
-    return fresh, 0, '', 0
+    redis.call('HSET', meta, 'epoch', name, 'head', 0, 'announced', 0, 'replid', replid, 'forks', '')
+    return name, 0, '', 0
   end
   if m[3] ~= replid then
     local kept, count = epoch .. ':' .. head, 1
-    for name, offset in string.gmatch(forks, '([^:,]+):(%d+)') do
+    for older, offset in string.gmatch(forks, '([^:,]+):(%d+)') do
       if count < ${MOST_FORKS} then
-        kept, count = kept .. ',' .. name .. ':' .. math.min(tonumber(offset), head), count + 1
+        kept, count = kept .. ',' .. older .. ':' .. math.min(tonumber(offset), head), count + 1
       end
     end
-    redis.call('HSET', meta, 'epoch', fresh, 'announced', head, 'replid', replid, 'forks', kept)
-    return fresh, head, kept, head
+    redis.call('HSET', meta, 'epoch', name, 'announced', head, 'replid', replid, 'forks', kept)
+    return name, head, kept, head
   end
   return epoch, head, forks, tonumber(m[5] or head)
 end

@@ -73,7 +73,7 @@ export class RedisStreamsBackbone implements Backbone {
       },
       cluster ? "SPUBLISH" : "PUBLISH",
       this.#confirmation !== undefined,
-      () => clock.uuid().slice(0, 8),
+      () => `${clock.uuid().slice(0, 8)} ${this.#confirmation?.replicas ?? 0}`,
     );
     const cursors = new RedisCursors(calls, (channel, who) => keyOf(channel, `cursor:${who}`), cursor_lifetime, clock);
     const queue = new RedisQueue(
