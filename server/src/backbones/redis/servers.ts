@@ -6,6 +6,7 @@ import { BackboneError } from "../contract.ts";
 import { asBackboneError } from "./failure.ts";
 import type { RedisConnection } from "./settings.ts";
 import { slotOf } from "./slot.ts";
+import { withinTime } from "./within-time.ts";
 
 /** The client's own type says "may be undefined" where its constructor does not. */
 type Options = Omit<RedisOptions, "replyMapping">;
@@ -20,6 +21,8 @@ export interface Node {
 /** No call hangs longer. */
 const COMMAND_MS = 4000;
 const CONNECT_MS = 3000;
+/** For the Sentinels and the master together. */
+const OPEN_MS = 2 * CONNECT_MS;
 const REFRESH_MS = 1000;
 
 export class RedisServers {
@@ -58,7 +61,8 @@ export class RedisServers {
       if (!cluster) {
         const node = this.#add("master", this.#options());
         this.#slots = [node.name];
-        await node.redis.connect();
+        // Behind Sentinels the client would go on asking for ever.
+        await withinTime(node.redis.connect(), OPEN_MS);
         return;
       }
       this.#seeds = cluster.map((url) => addressOf(url));
@@ -221,9 +225,10 @@ export class RedisServers {
   }
 
   #cannotConnect(failure: unknown): BackboneError {
-    const closed = failure instanceof Error && failure.message.startsWith("Connection is closed");
-    const error = closed ? (this.#lastError ?? failure) : failure;
-    const { url, sentinels, cluster } = this.#settings;
+    // The client says why in an event of its own.
+    const vague = failure instanceof Error && /^(Connection is closed|no answer within)/.test(failure.message);
+    const error = vague ? (this.#lastError ?? failure) : failure;
+    const { url, sentinels, master, cluster } = this.#settings;
     const key = cluster ? "cluster" : sentinels ? "sentinels" : "url";
     const where = redact((cluster ?? sentinels ?? [url ?? ""]).join(", "));
     const why = asBackboneError(this.#name, error, "read");
@@ -231,7 +236,9 @@ export class RedisServers {
     const said = error instanceof Error ? error.message : String(error);
     return new BackboneError(
       reason,
-      `[${this.#name}] cannot connect to ${where} (${said}). Is Redis running, and may this user log in? Set backbones.${this.#name}.${key}`,
+      `[${this.#name}] cannot connect to ${where} (${said}). Is Redis running, and may this user log in?${
+        sentinels ? ` Do the Sentinels know a master called ${master}?` : ""
+      } Set backbones.${this.#name}.${key}`,
       { cause: error },
     );
   }
@@ -285,11 +292,4 @@ function ready(redis: Redis): Promise<void> {
     redis.once("end", () => reject(new Error("the connection was closed")));
   });
   return withinTime(connected, CONNECT_MS);
-}
-
-function withinTime<T>(promise: Promise<T>, ms: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-    promise.then(resolve, reject).finally(() => clearTimeout(late));
-  });
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { needBroker } from "../../../../scripts/brokers/need.ts";
-import { freePorts } from "../../../../scripts/brokers/server-process.ts";
+import { freePorts, ServerProcess } from "../../../../scripts/brokers/server-process.ts";
 import { BackboneError, type Backbone, type Frame, type Queue } from "../contract.ts";
 import { backboneOf, ownServer } from "./test-redis.ts";
 
@@ -50,19 +52,54 @@ describe("the start of a Redis backbone", { skip }, () => {
     for (const place of [
       { url: `redis://:secret@127.0.0.1:${port}` },
       { cluster: [`redis://:secret@127.0.0.1:${port}`] },
+      { sentinels: [`redis://:secret@127.0.0.1:${port}`], master: "m" },
     ]) {
       const [key] = Object.keys(place);
       await assert.rejects(opened({ type: "redis-pubsub", ...place }), (error: BackboneError) => {
         assert.equal(error.reason, "unavailable");
         assert.match(
           error.message,
-          new RegExp(`^\\[redis\\] cannot connect to redis://\\*\\*\\*@127\\.0\\.0\\.1:${port} \\(.*ECONNREFUSED`),
+          new RegExp(
+            `^\\[redis\\] cannot connect to redis://\\*\\*\\*@127\\.0\\.0\\.1:${port} \\(.*(ECONNREFUSED|All sentinels are unreachable)`,
+          ),
         );
         assert.match(error.message, new RegExp(`Is Redis running.* Set backbones\\.redis\\.${key}$`));
         assert.doesNotMatch(error.message, /secret/);
         return true;
       });
     }
+  });
+
+  test("Sentinels have a login of their own; a master that they do not know is told", async () => {
+    const { port } = await server({ requirepass: "for-the-servers" });
+    const [watched = 0] = await freePorts(1);
+    const folder = await mkdtemp(path.join(tmpdir(), "todoku-sentinel-"));
+    const file = path.join(folder, "sentinel.conf");
+    const monitor = [`sentinel monitor m 127.0.0.1 ${port} 1`, "sentinel auth-pass m for-the-servers"];
+    await writeFile(file, [`port ${watched}`, "bind 127.0.0.1", "requirepass sentinels", ...monitor, ""].join("\n"));
+    const watcher = new ServerProcess({
+      name: "sentinel",
+      folder,
+      command: "redis-sentinel",
+      args: [file],
+      port: watched,
+    });
+    ends.push(async () => {
+      await watcher.stop();
+      await rm(folder, { recursive: true });
+    });
+    await watcher.start();
+    const settings = {
+      type: "redis-pubsub",
+      sentinels: [`redis://:sentinels@127.0.0.1:${watched}`],
+      master: "m",
+      password: "for-the-servers",
+    };
+    await (await opened(settings)).check();
+    await assert.rejects(
+      opened({ ...settings, master: "other" }),
+      /cannot connect to redis:\/\/\*\*\*@.*Do the Sentinels know a master called other\? Set backbones\.redis\.sentinels/,
+    );
   });
 
   test("settings of the server that would lose messages are refused with the value and the way out", async () => {

@@ -8,6 +8,7 @@ import type { ChainableCommander, Redis } from "ioredis";
 import { BackboneError } from "../../contract.ts";
 import { asBackboneError, isElsewhere } from "../failure.ts";
 import type { Node, RedisServers } from "../servers.ts";
+import { withinTime } from "../within-time.ts";
 import type { Script } from "./script.ts";
 
 interface Call {
@@ -35,6 +36,7 @@ interface ConfirmedWrites {
 
 /** How long a call is made again while its key moves. */
 const MOVING_MS = 4000;
+const CONNECT_MS = 3000;
 const AGAIN_MS = 100;
 const MOST_IN_PIPELINE = 500;
 
@@ -97,7 +99,12 @@ export class ScriptCalls {
       this.#forgetOthers();
       const redis = this.#servers.connectionTo(name, "confirm");
       redis.on("error", () => {});
-      writes = { redis, connected: redis.connect().catch(() => {}), waiting: [], sending: false };
+      writes = {
+        redis,
+        connected: withinTime(redis.connect(), CONNECT_MS).catch(() => {}),
+        waiting: [],
+        sending: false,
+      };
       this.#confirmed.set(name, writes);
     }
     if (!writes.sending) void this.#sendConfirmed(writes, confirmation);
