@@ -63,6 +63,19 @@ test("F11 the size counts in bytes, and over all fragments of a frame", async (t
   assert.equal((await closing(slow)).code, 1009);
 });
 
+test("F11 a compressed frame counts as large as it unfolds: a small one of a hundred mebibytes closes with 1009", async (t) => {
+  const { dial } = await listen(t, { client: { frame_bytes: "64KiB", compression: true } });
+  const client = await dial();
+  assert.match(client.extensions, /permessage-deflate/);
+  client.send(" ".repeat(100 * 1024 * 1024));
+  assert.equal((await closing(client)).code, 1009);
+});
+
+test("compression is not offered unless it is configured, whatever the client asks for", async (t) => {
+  const { dial } = await listen(t);
+  assert.equal((await dial(PATH, { perMessageDeflate: true })).extensions, "");
+});
+
 test("C2 an origin that is not allowed is refused with 403, the server's own and listed ones are let in", async (t) => {
   const { dial, refusal, port } = await listen(t, { client: { allowed_origins: ["https://app.example"] } });
   const from = (origin: string) => ({ headers: { Origin: origin } });
