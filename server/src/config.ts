@@ -190,7 +190,9 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe("What the program writes about itself."),
-  drain: duration("10s").describe("Time over which clients are sent elsewhere on SIGTERM."),
+  drain: duration("10s").describe(
+    "Time over which clients are sent elsewhere on SIGTERM, and who asks `/health` learns that none may come.",
+  ),
   backbones: z
     .record(z.string().regex(/^[a-z][a-z0-9_-]*$/), backboneSchema)
     .default({})
