@@ -15,14 +15,16 @@ const run = promisify(execFile);
 const { skip } = await needBroker("redis");
 const DURABLE = { appendonly: "yes", appendfsync: "always" };
 
-/** What `docs/reference/backbones/redis-streams.md` says that the user needs on one server. */
-function documentedCommands(): readonly string[] {
+/** What `docs/reference/backbones/redis-streams.md` says that the user needs. */
+function documentedCommands(where: "one server" | "cluster"): readonly string[] {
   const page = readFileSync(
     path.join(import.meta.dirname, "../../../../docs/reference/backbones/redis-streams.md"),
     "utf8",
   );
   const [, list = ""] = /^```text\n(.*?)^```/ms.exec(page) ?? [];
-  const lines = list.split("\n").filter((line) => !/^(in a Cluster|optional)/.test(line));
+  const lines = list
+    .split("\n")
+    .filter((line) => !(where === "cluster" ? /^optional/ : /^(in a Cluster|optional)/).test(line));
   return lines.join(" ").match(/\+\S+/g) ?? [];
 }
 
@@ -139,7 +141,17 @@ describe("the start of a Redis backbone", { skip }, () => {
 
   test("a user with the documented commands and no others can do everything; a wrong password is told", async () => {
     const { url, port } = await server(DURABLE);
-    const user = ["acl", "setuser", "todoku", "on", ">right", "~mine:*", "&mine:*", "-@all", ...documentedCommands()];
+    const user = [
+      "acl",
+      "setuser",
+      "todoku",
+      "on",
+      ">right",
+      "~mine:*",
+      "&mine:*",
+      "-@all",
+      ...documentedCommands("one server"),
+    ];
     assert.equal((await run("redis-cli", ["-p", port, ...user])).stdout, "OK\n");
     const settings = {
       type: "redis-streams",
@@ -205,6 +217,36 @@ describe("the start of a Redis backbone", { skip }, () => {
       [...denied].map(([, what]) => what),
       ["config|get"],
       "nothing else was asked for that the user may not, and where CONFIG is forbidden the operator is believed",
+    );
+  });
+
+  test("in a Cluster too the documented commands are enough; promises that its servers cannot keep are refused", async (t) => {
+    const cluster = await needBroker("redis-cluster");
+    if (cluster.skip !== false) return t.skip(cluster.skip);
+    const ports = cluster.urls.map((url) => new URL(url).port);
+    const onAll = (...words: string[]): Promise<unknown> =>
+      Promise.all(ports.map((port) => run("redis-cli", ["-p", port, ...words])));
+    const user = ["on", ">right", "~mine:*", "&mine:*", "-@all", ...documentedCommands("cluster")];
+    await onAll("acl", "setuser", "limited", ...user);
+    ends.push(async () => void (await onAll("acl", "deluser", "limited")));
+    const login = { username: "limited", password: "right", prefix: "mine:" };
+    const settings = { type: "redis-streams", cluster: cluster.urls, ...login };
+    const { log, bus } = await opened(settings);
+    assert.ok(log && bus);
+    const heard = Promise.withResolvers<Frame>();
+    const stop = await bus.subscribe("c", (frame) => heard.resolve(frame));
+    const { offset } = await log.append("c", { id: "1", time: Date.now(), data: "{}" }, { retention: {} });
+    const frame = await heard.promise;
+    assert.equal(frame.kind === "message" && frame.position?.offset, offset);
+    await stop();
+    await log.remove("c");
+    await assert.rejects(
+      opened({ ...settings, confirm: "disk" }),
+      /has 1 replica, and a failover to one loses what only .* Set backbones\.redis\.confirm to replicas/,
+    );
+    await assert.rejects(
+      opened({ ...settings, replicas: 2 }),
+      /has 1 connected replica, and 2 must confirm\. Add replicas/,
     );
   });
 
