@@ -22,7 +22,8 @@ export class Platform {
   /**
    * Checks settings and promises first, then opens the backbones that some namespace uses.
    *
-   * @throws ConfigError for settings that contradict each other or a promise that cannot be kept, BackboneError for a backbone that cannot be opened.
+   * @throws ConfigError for settings that contradict each other or a promise that cannot be kept, BackboneError for a backbone
+   * that cannot be opened.
    */
   static async open(config: Config, clock: Clock, observer: PublishObserver): Promise<Platform> {
     const problems = Object.entries(config.backbones).flatMap(([name, settings]) => backboneProblems(name, settings));

@@ -135,8 +135,8 @@ export class Gateway {
 
   /**
    * Sends all clients elsewhere, evenly over `ms`. Each connection's commands are finished and answered before it is
-   * closed, unless they take more than five seconds. Resolves when every connection has been told and everything acknowledged is stored. The listener must have
-   * stopped accepting before.
+   * closed, unless they take more than five seconds. Resolves when every connection has been told and everything acknowledged
+   * is stored. The listener must have stopped accepting before.
    */
   async drain(ms: number): Promise<void> {
     const sessions = [...this.#open];

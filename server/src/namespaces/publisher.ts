@@ -53,7 +53,8 @@ export class Publisher {
   /**
    * Stores (with a log, or as a job in a queue) or hands over (without) one message. `data` is JSON text.
    *
-   * @throws TodokuError 107 no key, 108 a time that the queue cannot keep, 400 too large, 401 retry too old, 402 certainly not stored, 403 outcome unknown, 405 storage full.
+   * @throws TodokuError 107 no key, 108 a time that the queue cannot keep, 400 too large, 401 retry too old, 402 certainly not
+   * stored, 403 outcome unknown, 405 storage full.
    */
   async publish(namespace: Namespace, channel: string, data: string, options: PublishOptions = {}): Promise<Published> {
     const begun = this.#clock.now();
