@@ -64,6 +64,7 @@ test("the SDK's page names everything that the SDK exports", async () => {
   const exported = [
     ...Object.keys(await import("../client/src/index.ts")),
     ...Object.keys(await import("../client/src/stores/file.ts")),
+    ...Object.keys(await import("../client/src/queue.ts")),
   ];
   assert.deepEqual(
     exported.filter((name) => !page.includes(name)),
@@ -141,6 +142,9 @@ import type { ConfigInput } from "todoku";
 declare global {
   interface Chat { text: string }
   interface Quote { price: number }
+  interface Picture { owner: string }
+  const client: Client;
+  function resize(picture: Picture, signal: AbortSignal): Promise<Json>;
   const Todoku: typeof Client;
   const subscription: Subscription<Json>;
   const url: string;

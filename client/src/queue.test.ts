@@ -19,7 +19,7 @@ function errorsOf(consumer: Consumer): number[] {
   return codes;
 }
 
-test("jobs come to the handler, at most so many at once, and are done when it has finished", async () => {
+test("K24, K25 jobs come to the handler, at most so many at once, and are done when it has finished", async () => {
   await using gateway = await GatewayInProcess.open();
   const client = gateway.client();
   const done: unknown[] = [];
@@ -42,7 +42,7 @@ test("jobs come to the handler, at most so many at once, and are done when it ha
   assert.deepEqual(other, [], "they do not come again");
 });
 
-test("a lease is renewed as long as the handler runs", async () => {
+test("K24 a lease is renewed as long as the handler runs", async () => {
   await using gateway = await GatewayInProcess.open();
   const attempts: number[] = [];
   const worker = consume(gateway.client(), "jobs:a", { leaseMs: 3000 }, async (job) => {
@@ -58,7 +58,7 @@ test("a lease is renewed as long as the handler runs", async () => {
   assert.deepEqual([attempts, errors], [[1], []]);
 });
 
-test("a failed handler is told of, and the job comes again until it is given up", async () => {
+test("K25 a failed handler is told of, and the job comes again until it is given up", async () => {
   await using gateway = await GatewayInProcess.open();
   const attempts: number[] = [];
   const worker = consume(gateway.client(), "jobs:a", {}, (job) => {
@@ -73,7 +73,7 @@ test("a failed handler is told of, and the job comes again until it is given up"
   assert.deepEqual(errors, [453, 453, 453]);
 });
 
-test("a lost connection: the handler goes on, and its outcome is told on the next", async () => {
+test("K26 a lost connection: the handler goes on, and its outcome is told on the next", async () => {
   await using gateway = await GatewayInProcess.open();
   const client = gateway.client({ backoff: { firstMs: 200, lastMs: 1000 } });
   const attempts: number[] = [];
@@ -93,7 +93,7 @@ test("a lost connection: the handler goes on, and its outcome is told on the nex
   await gateway.passing(worker.close());
 });
 
-test("whoever stays away longer than the lease is told that it is lost, and cannot complete the job", async () => {
+test("K27 whoever stays away longer than the lease is told that it is lost, and cannot complete the job", async () => {
   await using gateway = await GatewayInProcess.open();
   const client = gateway.client();
   const { opened, open } = gate();
