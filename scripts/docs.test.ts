@@ -20,7 +20,7 @@ import { reference } from "./reference.ts";
 
 const run = promisify(execFile);
 const root = path.join(import.meta.dirname, "..");
-const pages = globSync("{*.md,docs/**/*.md,client/*.md,protocol/*.md,examples/**/*.md}", {
+const pages = globSync("{*.md,docs/**/*.md,client/*.md,server/*.md,protocol/*.md,examples/**/*.md}", {
   cwd: root,
   exclude: (name) => name.includes("node_modules"),
 }).map((file) => ({ file, text: readFileSync(path.join(root, file), "utf8") }));

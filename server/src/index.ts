@@ -40,7 +40,10 @@ export interface EmbeddedTodoku<Channels extends ChannelMap> extends Operations 
    * that are no method of the API. Give it a prefix where the application has such paths itself: `app.use("/todoku", handler)`.
    */
   handler(request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void): void;
-  /** Sends the clients elsewhere over `ms` (default 0: at once), finishing what is under way, and closes everything. */
+  /**
+   * Sends the clients elsewhere over `ms` (default 0: at once), finishing what is under way, and closes everything. Where
+   * somebody asked `/health` in the last minute it takes all of `ms`, so that a load balancer learns of it.
+   */
   close(ms?: number): Promise<void>;
 }
 
