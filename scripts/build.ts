@@ -1,6 +1,6 @@
 /** Makes what is published: `client/dist` and `server/dist`, each then looked over by publint. */
 import { spawnSync } from "node:child_process";
-import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { writeBuiltPage } from "../server/src/page/bundle.ts";
 import { bundleClient } from "./bundle-client.ts";
@@ -12,7 +12,10 @@ await bundleClient({ outDir: path.join(ROOT, "client/dist") });
 rmSync(DIST, { recursive: true, force: true });
 await writeBuiltPage(DIST);
 buildServer();
-for (const room of ["client", "server"]) run("publint", ["--strict", room]);
+for (const room of ["client", "server"]) {
+  copyFileSync(path.join(ROOT, "LICENSE"), path.join(ROOT, room, "dist/LICENSE"));
+  run("publint", ["--strict", room]);
+}
 
 /** The protocol package is private: it is compiled into the server's folder, and the server refers to it there. */
 function buildServer(): void {
