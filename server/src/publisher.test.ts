@@ -78,3 +78,99 @@ describe("createPublisher", () => {
     );
   });
 });
+
+describe("a worker without a gateway", () => {
+  const config = (folder: string): ConfigInput => ({
+    log: { level: "silent" },
+    backbones: { local: { type: "embedded", path: folder } },
+    namespaces: {
+      jobs: { backbone: "local", queue: { lease: "1s", max_attempts: 2, backoff: "1ms..1ms" } },
+      results: { backbone: "local", delivery: "exactly-once" },
+    },
+  });
+
+  /** A promise, and what resolves it. */
+  const gate = (): PromiseWithResolvers<void> => Promise.withResolvers();
+
+  test("does jobs, at most so many at once, and stores their results once with them", () =>
+    withFolder(async (folder) => {
+      const publisher = await createPublisher(config(folder));
+      const { promise, resolve } = gate();
+      const results: unknown[] = [];
+      let running = 0;
+      let most = 0;
+      const worker = publisher.consume("jobs:a", { concurrency: 3 }, async (job) => {
+        most = Math.max(most, ++running);
+        await Promise.resolve();
+        job.result("results:a", { of: job.data });
+        results.push(job.data);
+        running--;
+        if (results.length === 10) resolve();
+      });
+      for (let n = 0; n < 10; n++) await publisher.publish("jobs:a", n, { key: `${n}` });
+      await promise;
+      await worker.close();
+      await publisher.close();
+      assert.ok(most <= 3);
+
+      const todoku = await createTodoku(config(folder));
+      const { offset } = await todoku.publish("results:a", "last");
+      assert.equal(offset, 11);
+      await todoku.close();
+    }));
+
+  test("a failing job is told of, comes again, and is given up", () =>
+    withFolder(async (folder) => {
+      const publisher = await createPublisher(config(folder));
+      const { promise, resolve } = gate();
+      const attempts: number[] = [];
+      const codes: number[] = [];
+      const onError = ({ code }: TodokuError): void => {
+        if (codes.push(code) === 2) resolve();
+      };
+      publisher.consume("jobs:a", { onError }, (job) => {
+        attempts.push(job.attempt);
+        throw new Error("no such picture");
+      });
+      await publisher.publish("jobs:a", 1);
+      await promise;
+      await publisher.close();
+      assert.deepEqual(
+        [attempts, codes],
+        [
+          [1, 2],
+          [453, 453],
+        ],
+      );
+    }));
+
+  test("gives its job back when it is told to, and the next one gets it as if for the first time", () =>
+    withFolder(async (folder) => {
+      const publisher = await createPublisher(config(folder));
+      const begun = gate();
+      const again = gate();
+      const first = publisher.consume("jobs:a", {}, async ({ signal }) => {
+        begun.resolve();
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      });
+      await publisher.publish("jobs:a", 1);
+      await begun.promise;
+      await first.close({ giveBack: true });
+      let attempt = 0;
+      publisher.consume("jobs:a", {}, (job) => {
+        attempt = job.attempt;
+        again.resolve();
+      });
+      await again.promise;
+      await publisher.close();
+      assert.equal(attempt, 1);
+    }));
+
+  test("what is no queue is refused", () =>
+    withFolder(async (folder) => {
+      const publisher = await createPublisher(config(folder));
+      assert.throws(() => publisher.consume("results:a", {}, () => {}), { code: 108 });
+      assert.throws(() => publisher.consume("nowhere:a", {}, () => {}), { code: 102 });
+      await publisher.close();
+    }));
+});

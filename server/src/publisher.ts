@@ -1,5 +1,5 @@
-/** Publishing straight to the backbone, with no gateway between: for an API server beside the gateways. */
-import type { Json } from "@todoku/protocol";
+/** Publishing and working straight on the backbone, with no gateway between: for an API server or workers beside the gateways. */
+import { ERRORS, TodokuError, type Json } from "@todoku/protocol";
 import { systemClock } from "./clock.ts";
 import type { ConfigInput } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
@@ -7,12 +7,14 @@ import { parseConfig } from "./config-file.ts";
 import { silentObserver } from "./gateway/observer.ts";
 import type { Published } from "./namespaces/publisher.ts";
 import { Platform } from "./platform.ts";
-import { publishTo, type ChannelMap, type PublishOptions } from "./typed-publish.ts";
+import { Dispatchers } from "./queues/dispatchers.ts";
+import { QueueWorker, type Job, type Worker, type WorkerHost, type WorkerOptions } from "./queues/worker.ts";
+import { namespaceOf, publishTo, type ChannelMap, type PublishOptions } from "./typed-publish.ts";
 
 export { BackboneError } from "./backbones/contract.ts";
 export { ConfigError };
 export { ERRORS, TodokuError } from "@todoku/protocol";
-export type { ChannelMap, ConfigInput, Published, PublishOptions };
+export type { ChannelMap, ConfigInput, Job, Published, PublishOptions, Worker, WorkerOptions };
 
 export interface BackbonePublisher<Channels extends ChannelMap> {
   /**
@@ -25,6 +27,18 @@ export interface BackbonePublisher<Channels extends ChannelMap> {
     data: Channels[C],
     options?: PublishOptions,
   ): Promise<Published>;
+  /**
+   * Works on a queue with no gateway between: each job is leased to one worker of its group, is done when the handler has
+   * finished, and comes again after a growing delay when it failed. The namespace's access rules are for clients, not for this.
+   *
+   * @throws TodokuError 102 unknown channel, 107 no channel name, 108 no queue.
+   */
+  consume<C extends keyof Channels & string>(
+    queue: C,
+    options: WorkerOptions,
+    handler: (job: Job<Channels[C]>) => unknown,
+  ): Worker;
+  /** Ends workers as their `close` does, and lets go of the backbones. */
   close(): Promise<void>;
 }
 
@@ -52,8 +66,31 @@ export async function createPublisher<Channels extends ChannelMap = Record<strin
       ),
     );
   }
+  const workers = new Set<Worker>();
+  const host: WorkerHost = {
+    clock: systemClock,
+    publisher: platform.publisher,
+    // Each call that failed is made again; a worker hears of what concerns its jobs.
+    dispatchers: new Dispatchers(systemClock, (_, operation, error) => {
+      process.emitWarning(`${operation}: ${error instanceof Error ? error.message : String(error)}`);
+    }),
+    namespaceOf: (channel) => namespaceOf(platform, channel),
+  };
   return {
     publish: (channel, data, options) => publishTo(platform, channel, data, options),
-    close: () => platform.close(),
+    consume: (queue, options, handler) => {
+      const { group = "default", leaseMs } = options;
+      const namespace = namespaceOf(platform, queue);
+      const rules = namespace.queue;
+      if (!rules) throw new TodokuError(ERRORS.notAvailable, `${queue} is no queue`);
+      const consumption = { namespace, rules, queue, group, leaseMs: leaseMs ?? rules.leaseMs };
+      const worker = new QueueWorker(host, consumption, options, handler);
+      workers.add(worker);
+      return worker;
+    },
+    close: async () => {
+      await Promise.all([...workers].map((worker) => worker.close()));
+      await platform.close();
+    },
   };
 }
