@@ -87,8 +87,9 @@ async function locked<T>(work: () => Promise<T>): Promise<T> {
       mkdirSync(lock);
       break;
     } catch {
-      const { mtimeMs = 0 } = statSync(lock, { throwIfNoEntry: false }) ?? {};
-      if (Date.now() - mtimeMs > STALE_LOCK_MS) rmSync(lock, { recursive: true, force: true });
+      // A lock that is gone is not stale: somebody else may be taking it right now.
+      const held = statSync(lock, { throwIfNoEntry: false });
+      if (held && Date.now() - held.mtimeMs > STALE_LOCK_MS) rmSync(lock, { recursive: true, force: true });
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
