@@ -21,6 +21,7 @@ import type { Clock } from "../clock.ts";
 import type { Caller } from "../hooks.ts";
 import { runCommand } from "./commands.ts";
 import type { SessionConsumer } from "./consumer.ts";
+import { channelOf, RECEIPTS, WAITED_FOR, type RunnableCommand } from "./command-order.ts";
 import type { GatewayContext } from "./context.ts";
 import { storeDeadLetter } from "./dead-letters.ts";
 import type { GatewayObserver } from "./observer.ts";
@@ -42,13 +43,6 @@ const AFTER_FAILED_CONNECT: Readonly<Record<Retry, Code>> = {
   refresh: CLOSES.expired,
   stop: CLOSES.doNotReconnect,
 };
-
-/** Later commands of the same channel or queue wait for these. */
-const WAITED_FOR: ReadonlySet<Method> = new Set(["subscribe", "unsubscribe", "consume", "unconsume"]);
-/** Bounded by what is in flight, and so by no rate: one that was turned away unheard would stop delivery for good. */
-const RECEIPTS: ReadonlySet<Method> = new Set(["ack", "nack", "done", "fail", "extend"]);
-
-type RunnableCommand = Exclude<DecodedCommand, { readonly method: "pong" }>;
 
 /** What a connection turned out to be once `connect` was accepted. */
 export interface Identity {
@@ -390,12 +384,6 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   async deadLetter(subscription: Subscription, publication: SharedPublication, attempts: number): Promise<void> {
     await storeDeadLetter(this.context, subscription, publication, attempts);
   }
-}
-
-function channelOf(command: RunnableCommand): string {
-  if (!("request" in command)) return "";
-  if ("channel" in command.request) return command.request.channel;
-  return "queue" in command.request ? command.request.queue : "";
 }
 
 /** A close reason holds at most 123 bytes of UTF-8. */
