@@ -9,6 +9,7 @@ import { check, report, type Violation } from "./checker.ts";
 import {
   cutAfterStoring,
   failOver,
+  flushEverySecond,
   freezeGateway,
   freezeMaster,
   killGateway,
@@ -79,6 +80,27 @@ test(
         backbone: (sentinels) => ({ type: "redis-streams", sentinels, master: "todoku", confirm: "replicas" }),
         delivery: "exactly-once",
         faults: rounds(failOver, killGateway, failOver),
+      },
+      (line) => t.diagnostic(line),
+    );
+    assert.deepEqual(violations, [], report(violations));
+  },
+);
+
+test(
+  "redis-streams answered from memory, flushed every second: nothing comes twice, and what is lost is lost in a fault",
+  { skip },
+  async (t) => {
+    const violations = await violationsOf(
+      {
+        ...SIZE,
+        durable: 0,
+        recipe: "redis",
+        backbone: ([url]) => ({ type: "redis-streams", url, confirm: "memory" }),
+        delivery: "at-most-once",
+        namespace: { retention: { messages: 1_000_000 } },
+        throughProxy: true,
+        faults: rounds(flushEverySecond, killRedis, partition, killRedis),
       },
       (line) => t.diagnostic(line),
     );

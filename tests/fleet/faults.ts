@@ -79,6 +79,15 @@ export const killRedis: Fault = {
   },
 };
 
+/** From here on Redis answers before its append-only file is flushed. */
+export const flushEverySecond: Fault = {
+  name: "appendfsync everysec",
+  strike: async ({ redis }) => {
+    await Promise.all(redis.map((node) => cli(node, "config", "set", "appendfsync", "everysec")));
+    await Promise.all(redis.map((node) => cli(node, "config", "rewrite")));
+  },
+};
+
 export const moveSlots: Fault = {
   name: "slots move",
   strike: async ({ redis }) => {
