@@ -111,6 +111,10 @@ async function settle<T>(
   work: () => Promise<T>,
 ): Promise<Exclude<T, "fenced">> {
   const { namespace, group } = consumer.options;
+  // What a client has in hand is bounded. Leases that it only names are not, and each costs a call of the backbone.
+  if (!consumer.knows(lease) && !session.context.rates.commands.take(session.client)) {
+    throw new TodokuError(ERRORS.tooManyRequests);
+  }
   try {
     const outcome = await attempt(work);
     if (outcome === "fenced") throw new TodokuError(ERRORS.leaseLost);

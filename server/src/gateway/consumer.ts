@@ -46,6 +46,11 @@ export class SessionConsumer implements Consumer {
     this.#session.pushText(encodeJob(queue, data, { ...fields, ...(info && { info }), ...(tags && { tags }) }));
   }
 
+  /** Whether the client was handed this lease here, or resumed it, and has not ended it. */
+  knows(lease: string): boolean {
+    return this.#held.has(lease);
+  }
+
   holds(lease: string, leaseMs: number): void {
     this.#held.set(lease, this.#session.clock.now() + leaseMs);
   }

@@ -200,6 +200,20 @@ test("Q9, Q10 a lease lasts as long as it is extended, and ends by itself as a f
   assert.equal((await client.next("job")).attempt, 2);
 });
 
+test("E7 leases that a client only names count towards the rate of commands, those in its hands do not", async (t) => {
+  const gateway = await open(t, { client: { rate: { commands: "5/s" } } });
+  const client = await consumer(gateway, { in_flight: 10 });
+  for (let i = 0; i < 10; i++) await gateway.publish("jobs:a", i);
+  const jobs: Job[] = [];
+  while (jobs.length < 10) jobs.push(await client.next("job"));
+  for (const job of jobs) assert.deepEqual(await client.ask("done", held(job)), {});
+  const invented = { queue: "jobs:a", group: "default", lease: "invented" };
+  const codes = [];
+  for (let i = 0; i < 6; i++) codes.push((await client.refused("extend", invented)).code);
+  // Connect and consume have taken two of the five.
+  assert.deepEqual(codes, [406, 406, 406, 111, 111, 111]);
+});
+
 test("Q11 whoever lost the lease is told so, and changes nothing", async (t) => {
   const gateway = await open(t);
   const client = await consumer(gateway, { lease_ms: SECOND, in_flight: 2 });
