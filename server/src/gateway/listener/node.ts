@@ -8,6 +8,7 @@ import type { Clock } from "../../clock.ts";
 import type { Handshake, Socket, SocketEvents } from "../socket.ts";
 import { addressOf, type TrustedProxies } from "./address.ts";
 import { mayConnectFrom } from "./origin.ts";
+import { TextFrames } from "./text-frames.ts";
 
 /** What the listener hands connections to. */
 export interface Acceptor {
@@ -38,6 +39,7 @@ export class NodeListener {
   readonly #sockets: WebSocketServer;
   readonly #unauthenticated = new Map<string, number>();
   readonly #open = new Set<WebSocket>();
+  readonly #frames = new TextFrames();
   #refusing = false;
   #whenEmpty: (() => void)[] = [];
 
@@ -111,7 +113,7 @@ export class NodeListener {
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       socket.off("close", released);
-      this.#accept(webSocket, { address, ...(origin !== undefined && { origin }) }, release);
+      this.#accept(webSocket, socket, { address, ...(origin !== undefined && { origin }) }, release);
     });
   }
 
@@ -127,9 +129,9 @@ export class NodeListener {
     };
   }
 
-  #accept(webSocket: WebSocket, handshake: Handshake, release: () => void): void {
+  #accept(webSocket: WebSocket, stream: Duplex, handshake: Handshake, release: () => void): void {
     this.#open.add(webSocket);
-    const socket = new NodeSocket(webSocket, () => events.drained());
+    const socket = new NodeSocket(webSocket, stream, this.#frames, () => events.drained());
     const events = this.#acceptor.accept(socket, handshake, release);
     webSocket.on("message", (data: RawData, isBinary: boolean) => {
       if (isBinary) webSocket.close(CLOSES.badRequest.code, "bad request: binary frames are not spoken here");
@@ -147,11 +149,16 @@ export class NodeListener {
 
 class NodeSocket implements Socket {
   readonly #webSocket: WebSocket;
+  /** Frames go straight to it; absent where an extension (compression) makes each connection's frames its own. */
+  readonly #stream: Duplex | undefined;
+  readonly #frames: TextFrames;
   /** One for all frames: nothing is made per frame. */
   readonly #onSent: () => void;
 
-  constructor(webSocket: WebSocket, onDrained: () => void) {
+  constructor(webSocket: WebSocket, stream: Duplex, frames: TextFrames, onDrained: () => void) {
     this.#webSocket = webSocket;
+    this.#stream = webSocket.extensions === "" ? stream : undefined;
+    this.#frames = frames;
     this.#onSent = () => {
       if (webSocket.bufferedAmount === 0) onDrained();
     };
@@ -163,7 +170,9 @@ class NodeSocket implements Socket {
   }
 
   send(frame: Uint8Array): void {
-    if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.send(frame, TEXT, this.#onSent);
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    if (this.#stream) this.#stream.write(this.#frames.of(frame), this.#onSent);
+    else this.#webSocket.send(frame, TEXT, this.#onSent);
   }
 
   close(code: number, reason: string): void {
