@@ -173,7 +173,7 @@ async function append(
         const message = messageOf(i);
         const keys = [`${base}:meta`, `${base}:log`, `${base}:bus`, `${base}:key:${dedupe(i)}`];
         const { messages, ageMs } = RETENTION;
-        const about = ["epoch", "PUBLISH", JSON.stringify(message), message.data.length, message.time];
+        const about = ["epoch 0", "PUBLISH", JSON.stringify(message), message.data.length, message.time];
         return bare.call(keys, [...about, messages, ageMs, 0, ageMs, 60_000]);
       },
     },
