@@ -109,6 +109,22 @@ test("a gateway that leaves says so, and is asked no more", async (context) => {
   assert.equal((await gateways[0].gateway.operations.info()).length, 2);
 });
 
+test("what no gateway would say harms nobody, and is told", async (context) => {
+  const { clock, gateways } = await startFleet(context);
+  const [here] = gateways;
+  const claimed = JSON.stringify({ say: "news", from: "elsewhere", what: "claimed", about: null });
+  for (const signal of ["garbage", "null", claimed])
+    await here.backbone.bus!.publish("$fleet", { kind: "signal", signal });
+  await settle();
+  assert.equal(here.failures.length, 3);
+  const client = await here.connectAs("ann");
+  await client.subscribe("a");
+  // Who spoke counts as a gateway until it has been silent for a while.
+  const asked = gateways[1].gateway.operations.channels();
+  await clock.advance(1000);
+  assert.deepEqual(await asked, { a: { num_clients: 1 } });
+});
+
 test("what a gateway says that another does not understand harms neither", async (context) => {
   const { gateways } = await startFleet(context);
   await gateways[0].backbone.bus!.publish("$fleet", {

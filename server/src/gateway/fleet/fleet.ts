@@ -59,7 +59,14 @@ export class Fleet {
 
   /** Joins. Rejects with the backbone's error. */
   async start(): Promise<void> {
-    const listener = (frame: Frame): void => this.#hear(frame);
+    const listener = (frame: Frame): void => {
+      // A listener never throws, and on the bus anybody may speak who may publish on the broker.
+      try {
+        this.#hear(frame);
+      } catch (error) {
+        this.#failed(error);
+      }
+    };
     this.#stops = await Promise.all([
       this.#bus.subscribe(ALL, listener),
       this.#bus.subscribe(channelOf(this.#uid), listener),
