@@ -64,7 +64,7 @@ function codeTable(codes: readonly Code[]): string {
 function metricsPage(): string {
   return generated("Metrics", "server/src/api/metrics.ts", [
     "`GET /metrics` answers in the Prometheus text format, to who may call the API: with one of its keys, and with `auth.insecure` to " +
-      "programs on this machine without. An `internal` listener asks for no key here. No label holds a channel, a user or a payload. Beside these there are " +
+      "programs on this machine without. An `internal` listener asks for no key here. No label holds a user or a payload, nor a channel, but for the names of queues: a gateway shows those that it has worked with since it started, as many per namespace as `queue.metrics` says. Beside these there are " +
       "`prom-client`'s metrics of the process (`process_*`, `nodejs_*`).",
     table(
       ["metric", "labels", "what it counts"],
@@ -72,7 +72,10 @@ function metricsPage(): string {
         .describe()
         .map(({ name, labels, help }) => [`\`${name}\``, labels.map((label) => `\`${label}\``).join(", "), help]),
     ),
-    "Histograms (`*_seconds`) come as `_bucket`, `_sum` and `_count`.",
+    "Histograms (`publish_seconds`, `delivery_seconds`) come as `_bucket`, `_sum` and `_count`.",
+    "The gauges of queues (`todoku_queue_*`) say how a queue stands in its store, which is asked at most every five seconds however often " +
+      "the metrics are read. Gateways that share a store say the same: take `max by (queue, group, state)`, not the sum. " +
+      "A gateway that was just started shows a queue once somebody enqueues or consumes there.",
     "## What to watch",
     [
       '- `todoku_publishes_total{outcome!~"stored|duplicate"}` rising: publishers are refused; the outcome names the [code](codes.md).',
@@ -81,6 +84,9 @@ function metricsPage(): string {
       "- `todoku_gaps_total`: subscribers were told that messages are missing. `retention` means that they were away longer than messages are kept.",
       "- `todoku_drops_total`: at-most-once channels lost messages for slow readers.",
       "- `todoku_dead_letters_total`: handlers keep failing.",
+      "- `todoku_queue_oldest_age_seconds` rising: a group has too few workers, or none; `todoku_queue_kept_jobs` beside no " +
+        "`todoku_queue_jobs` means that no group has ever consumed.",
+      '- `todoku_queue_jobs{state="dead"}` above 0: jobs failed for good, and wait for [`todoku dead`](cli.md).',
     ].join("\n"),
   ]);
 }

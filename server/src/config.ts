@@ -132,6 +132,12 @@ const queue = z
         "Jobs may be held back until a time; `true` is refused at start where the backbone cannot. Default: where it can.",
       ),
     in_flight: z.int().min(1).max(10_000).default(100).describe("Most jobs that one consumer may hold at once."),
+    metrics: z
+      .int()
+      .min(0)
+      .max(1000)
+      .default(20)
+      .describe("Most queues that /metrics shows one by one: their names become labels there. 0: none."),
   })
   .describe("The channels are queues: each message is a job, handed to one consumer of each group until it is done.");
 

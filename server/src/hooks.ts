@@ -24,8 +24,14 @@ export interface Hooks {
     channel: string,
     data: Json | undefined,
   ): Promise<SubscribeDecision | void> | SubscribeDecision | void;
-  /** After the namespace's rules allowed a client's publish. A returned `data` replaces the published one. */
+  /** After the namespace's rules allowed a client's publish, enqueueing a job and a job's results included. A returned `data` replaces the published one. */
   onPublish?(caller: Caller, channel: string, data: Json): Promise<{ data?: Json } | void> | { data?: Json } | void;
+  /**
+   * After the namespace's rules, or a token, allowed a client to consume from a queue; throw to refuse. Every group is handed
+   * every job, and a group that nobody works for keeps all of them: `group` is for the application to allow as well. A client
+   * that comes back is asked about anew.
+   */
+  onConsume?(caller: Caller, queue: string, group: string): Promise<void> | void;
   /** Answers a client's `rpc`. Without this hook every rpc is answered 104. */
   onRpc?(caller: Caller, method: string, data: Json | undefined): Promise<Json | void> | Json | void;
   /** A client's `send`, which has no answer. */

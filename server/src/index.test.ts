@@ -6,8 +6,11 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import express from "express";
 import { Todoku as Client } from "@todoku/client";
+import { consume } from "@todoku/client/queue";
 import { createTodoku, ERRORS, TodokuError, type EmbeddedTodoku, type Hooks } from "./index.ts";
 import type { ConfigInput } from "./config.ts";
+
+type Channels = { [channel: `chat:${string}` | `jobs:${string}`]: unknown };
 
 const API_KEY = "a-key-for-the-tests-of-embedding";
 const CONFIG: ConfigInput = {
@@ -16,12 +19,14 @@ const CONFIG: ConfigInput = {
   backbones: { memory: { type: "memory" } },
   namespaces: {
     chat: { backbone: "memory", retention: { messages: 100 }, publish: "subscribers", presence: "subscribers" },
+    jobs: { backbone: "memory", consume: "authenticated", queue: {} },
+    closed: { backbone: "memory", queue: {} },
   },
 };
 
 /** A server with todoku attached, and clients of it. */
 class Application implements AsyncDisposable {
-  readonly todoku: EmbeddedTodoku<{ [channel: `chat:${string}`]: unknown }>;
+  readonly todoku: EmbeddedTodoku<Channels>;
   readonly server: Server;
   readonly #clients: Client[] = [];
 
@@ -31,7 +36,7 @@ class Application implements AsyncDisposable {
   }
 
   static async start(hooks: Hooks, app?: (todoku: Application["todoku"]) => express.Express): Promise<Application> {
-    const todoku = await createTodoku<{ [channel: `chat:${string}`]: unknown }>(CONFIG, hooks);
+    const todoku = await createTodoku<Channels>(CONFIG, hooks);
     const server = createServer(app?.(todoku) ?? ((request, response) => todoku.handler(request, response)));
     todoku.attach(server);
     server.listen(0, "127.0.0.1");
@@ -134,6 +139,29 @@ describe("hooks", () => {
       "ann publishes chat:1",
       "ann subscribes chat:private",
     ]);
+  });
+
+  test("onConsume may refuse a queue or a group, and knows the caller; without it the rules decide", async () => {
+    const calls: string[] = [];
+    await using app = await Application.start({
+      ...byName,
+      onConsume: async ({ user }, queue, group) => {
+        calls.push(`${user} consumes ${queue} as ${group}`);
+        if (group !== "resizers") throw new TodokuError(ERRORS.permissionDenied, "there is one group");
+      },
+    });
+    const ann = app.client("ann");
+    const other = consume(ann, "jobs:resize", { group: "mine" }, () => {});
+    other.on("error", () => {});
+    await assert.rejects(other.ready, { code: 103, message: "permission denied: there is one group" });
+    await app.todoku.publish("jobs:resize", 1);
+    const { promise: job, resolve } = Promise.withResolvers<unknown>();
+    await consume(ann, "jobs:resize", { group: "resizers" }, ({ data }) => resolve(data)).ready;
+    assert.equal(await job, 1);
+    const closed = consume(ann, "closed:a", {}, () => {});
+    closed.on("error", () => {});
+    await assert.rejects(closed.ready, { code: 103 });
+    assert.deepEqual(calls, ["ann consumes jobs:resize as mine", "ann consumes jobs:resize as resizers"]);
   });
 
   test("onRpc answers, onSend hears, onDisconnect tells the end", async () => {

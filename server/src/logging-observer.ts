@@ -28,6 +28,7 @@ export function logging(observer: GatewayObserver, logger: Logger): GatewayObser
     gap: (namespace, reason) => observer.gap(namespace, reason),
     redelivered: (namespace) => observer.redelivered(namespace),
     deadLettered: (namespace) => observer.deadLettered(namespace),
+    queueUsed: (namespace, queue) => observer.queueUsed(namespace, queue),
     job: (namespace, group, event) => observer.job(namespace, group, event),
     backboneFailed: (namespace, operation, error) => {
       observer.backboneFailed(namespace, operation, error);

@@ -23,6 +23,7 @@ import { createLogger, type Logger } from "./logger.ts";
 import { logging } from "./logging-observer.ts";
 import { Platform } from "./platform.ts";
 import { preflight } from "./preflight.ts";
+import { QueueSampler } from "./queues/sampler.ts";
 import { VERSION } from "./version.ts";
 
 /** Path of the WebSocket, kept from the base protocol. */
@@ -96,7 +97,13 @@ export class Todoku {
       depth: config.client.json_depth,
       refused: (namespace, why) => observer.malformed(namespace, why),
     });
-    metrics.watch(() => this.gateway.waiting());
+    metrics.watch({
+      waiting: () => this.gateway.waiting(),
+      queues: new QueueSampler({
+        clock,
+        failed: (namespace, error) => observer.backboneFailed(namespace, "queue_info", error),
+      }),
+    });
     this.gateway.start();
   }
 

@@ -16,6 +16,8 @@ describe("/metrics", () => {
         ...TEST_CONFIG,
         namespaces: {
           ...TEST_CONFIG.namespaces,
+          few: { backbone: "memory", consume: "any", queue: { metrics: 2 } },
+          hidden: { backbone: "memory", queue: { metrics: 0 } },
           work: {
             backbone: "memory",
             retention: { messages: 3 },
@@ -113,6 +115,54 @@ describe("/metrics", () => {
     });
     assert.equal(changes['todoku_redeliveries_total{namespace="work"}'], 1);
     assert.equal(changes['todoku_dead_letters_total{namespace="work"}'], 1);
+  });
+
+  test("queues say how each group of them stands, at most every five seconds", async () => {
+    const client = await api.connect("ivy");
+    await api.result("publish", { channel: "jobs:shown", data: 1 });
+    await api.result("publish", { channel: "jobs:shown", data: 2 });
+    await clock.advance(5000);
+    const queue = 'namespace="jobs",queue="jobs:shown"';
+    const none = await samples();
+    assert.equal(none.get(`todoku_queue_kept_jobs{${queue}}`), 2, "also while there is no group");
+
+    await client.ask({ consume: { queue: "jobs:shown", group: "g" } });
+    const { job } = await client.push("job");
+    assert.equal((await samples()).get(`todoku_queue_jobs{${queue},group="g",state="leased"}`), undefined);
+    await clock.advance(5000);
+    const shown = await samples();
+    const of = (state: string): number | undefined =>
+      shown.get(`todoku_queue_jobs{${queue},group="g",state="${state}"}`);
+    assert.deepEqual(["ready", "leased", "delayed", "dead"].map(of), [1, 1, 0, 0]);
+    assert.equal(shown.get(`todoku_queue_oldest_age_seconds{${queue},group="g"}`), 10);
+    assert.equal(shown.get(`todoku_queue_paused{${queue}}`), 0);
+
+    await client.ask({ fail: { queue: "jobs:shown", group: "g", lease: job.lease as string } });
+    await api.result("queue_pause", { queue: "jobs:shown" });
+    await clock.advance(5000);
+    const later = await samples();
+    assert.equal(later.get(`todoku_queue_jobs{${queue},group="g",state="dead"}`), 1);
+    assert.equal(later.get(`todoku_queue_paused{${queue}}`), 1);
+  });
+
+  test("as many queues are shown as the namespace says, and an empty one makes place", async () => {
+    const names = async (): Promise<string[]> => {
+      await clock.advance(5000);
+      const found = [...(await samples()).keys()].map((name) => /queue_kept_jobs\{.*queue="(few:\w+)"/.exec(name)?.[1]);
+      return found.filter((name) => name !== undefined).toSorted();
+    };
+    for (const queue of ["few:a", "few:b", "few:c", "hidden:a"])
+      await api.result("publish", { channel: queue, data: 1 });
+    assert.deepEqual(await names(), ["few:a", "few:b"]);
+    const client = await api.connect("joe");
+    await client.ask({ consume: { queue: "few:a" } });
+    const { job } = await client.push("job");
+    await client.ask({ done: { queue: "few:a", lease: job.lease as string } });
+    assert.deepEqual(await names(), ["few:a", "few:b"]);
+    await api.result("publish", { channel: "few:c", data: 1 });
+    assert.deepEqual(await names(), ["few:b", "few:c"]);
+    const { text } = await api.send({ method: "GET", path: "/metrics", headers: { "x-api-key": API_KEY } });
+    assert.doesNotMatch(text, /hidden:/);
   });
 
   test("what a backbone could not do, by operation and reason", async (context) => {

@@ -5,10 +5,13 @@ import { BackboneError } from "../backbones/contract.ts";
 import type { GatewayObserver, JobEvent } from "../gateway/observer.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { Published } from "../namespaces/publisher.ts";
+import type { QueueSample, QueueSampler } from "../queues/sampler.ts";
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 const MOST_GROUPS = 100;
+
+const JOB_STATES = ["ready", "leased", "delayed", "dead"] as const;
 
 /** The children of one namespace, looked up once: the hot path only adds. */
 interface NamespaceMetrics {
@@ -26,6 +29,12 @@ export interface MetricDescription {
 export interface Waiting {
   readonly total: number;
   readonly largest: number;
+}
+
+/** What is asked when the metrics are read, and not before. */
+export interface MetricSources {
+  waiting(): Waiting;
+  readonly queues: QueueSampler;
 }
 
 export class Metrics implements GatewayObserver {
@@ -70,6 +79,23 @@ export class Metrics implements GatewayObserver {
     "What became of jobs in the hands of clients: handed_out, done, failed, given_back, dead, or lost (the lease had ended).",
     ["namespace", "group", "event"],
   );
+  readonly #queueJobs = this.#gauge("queue_jobs", `Jobs of a group by state: ${JOB_STATES.join(", ")}.`, [
+    "namespace",
+    "queue",
+    "group",
+    "state",
+  ]);
+  readonly #queueOldest = this.#gauge(
+    "queue_oldest_age_seconds",
+    "Age of the oldest job that the group has not done; 0 if there is none.",
+    ["namespace", "queue", "group"],
+  );
+  readonly #queueKept = this.#gauge(
+    "queue_kept_jobs",
+    "Jobs that are kept because some group has not done them, or because there is no group yet.",
+    ["namespace", "queue"],
+  );
+  readonly #queuePaused = this.#gauge("queue_paused", "1 while the queue hands out no jobs.", ["namespace", "queue"]);
   readonly #errors = this.#counter("backbone_errors_total", "Calls to backbones that failed.", ["operation", "reason"]);
   readonly #publishSeconds = this.#histogram("publish_seconds", "From accepting a publish to its answer.");
   readonly #deliverySeconds = this.#histogram(
@@ -80,15 +106,14 @@ export class Metrics implements GatewayObserver {
   readonly #queued = this.#gauge("queued_bytes", "Bytes that wait to be sent, over all connections.");
   readonly #queuedMost = this.#gauge("queued_bytes_max", "Bytes that wait for the connection with the longest queue.");
   readonly #groups = new GroupLabels();
-  #waiting: () => Waiting = () => ({ total: 0, largest: 0 });
+  #sources: MetricSources | undefined;
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  /** Names the source of what waits to be sent; it is asked when the metrics are read, and not before. */
-  watch(waiting: () => Waiting): void {
-    this.#waiting = waiting;
+  watch(sources: MetricSources): void {
+    this.#sources = sources;
   }
 
   get contentType(): string {
@@ -96,11 +121,32 @@ export class Metrics implements GatewayObserver {
   }
 
   /** The Prometheus text format. */
-  text(): Promise<string> {
-    const { total, largest } = this.#waiting();
-    this.#queued.set(total);
-    this.#queuedMost.set(largest);
+  async text(): Promise<string> {
+    if (this.#sources) {
+      this.#showQueues(await this.#sources.queues.sample());
+      const { total, largest } = this.#sources.waiting();
+      this.#queued.set(total);
+      this.#queuedMost.set(largest);
+    }
     return this.#registry.metrics();
+  }
+
+  /** In one turn, so that nobody reads half of it. Queues that are not followed any more vanish. */
+  #showQueues(samples: readonly QueueSample[]): void {
+    for (const gauge of [this.#queueJobs, this.#queueKept, this.#queueOldest, this.#queuePaused]) gauge.reset();
+    for (const { namespace, queue, info, time } of samples) {
+      const labels = { namespace: namespace.name, queue };
+      this.#queueKept.set(labels, info.jobs);
+      this.#queuePaused.set(labels, info.paused ? 1 : 0);
+      const oldest = new Map<string, number>();
+      for (const { group: name, oldestTime, ...counts } of info.groups) {
+        const group = this.#groups.of(namespace.name, name);
+        for (const state of JOB_STATES) this.#queueJobs.inc({ ...labels, group, state }, counts[state]);
+        const age = oldestTime === undefined ? 0 : Math.max(0, time - oldestTime) / 1000;
+        oldest.set(group, Math.max(age, oldest.get(group) ?? 0));
+      }
+      for (const [group, age] of oldest) this.#queueOldest.set({ ...labels, group }, age);
+    }
   }
 
   /** Names, kinds and help of the metrics of this program, for the docs. */
@@ -167,6 +213,10 @@ export class Metrics implements GatewayObserver {
 
   deadLettered({ name }: Namespace): void {
     this.#deadLetters.inc({ namespace: name });
+  }
+
+  queueUsed(namespace: Namespace, queue: string): void {
+    this.#sources?.queues.used(namespace, queue);
   }
 
   job({ name }: Namespace, group: string, event: JobEvent): void {

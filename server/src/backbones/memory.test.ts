@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { ManualClock } from "../manual-clock.ts";
 import { conformance } from "./conformance.ts";
-import type { Message } from "./contract.ts";
+import { BackboneError, type Message } from "./contract.ts";
 import { MemoryBackbone, MemoryStore } from "./memory.ts";
 
 conformance("memory", async () => {
@@ -86,6 +86,46 @@ describe("the memory backbone's limits", () => {
     for (let i = 0; i < 60; i++) await backbone.log.append("other", message(clock, 1), dedupe);
     assert.deepEqual([...store.keyed], [store.channels.get("other")]);
     assert.equal(store.channels.get("channel:0")?.keys.size, 0);
+  });
+
+  test("jobs and dead letters count, are never dropped, and beyond the cap no further job is taken", async () => {
+    const { backbone, store, clock } = await open(10_000);
+    const { log, queue } = backbone;
+    const redelivery = { maxAttempts: 1, backoff: { firstMs: 1, lastMs: 1 }, deadLetters: true };
+    const lease = async (): Promise<string> => {
+      const { leases } = await queue.lease("jobs", "g", { limit: 1, leaseMs: 1000, redelivery });
+      return leases[0]?.lease ?? "";
+    };
+    const full = (error: unknown): boolean =>
+      error instanceof BackboneError && error.reason === "full" && /\d+ of the 10000 bytes/.test(error.message);
+    await log.append("channel", message(clock, 3000), KEEP);
+    const dedupe = { key: "k", windowMs: 60_000 };
+    await queue.enqueue("jobs", message(clock, 4000), { dedupe });
+    assert.equal((await log.read("channel", { limit: 1 })).messages.length, 1);
+    await queue.enqueue("jobs", message(clock, 4000), {});
+    assert.equal((await log.read("channel", { limit: 1 })).messages.length, 0, "a channel made room");
+    assert.ok(store.bytes + store.queues.bytes <= 10_000);
+
+    await assert.rejects(
+      queue.enqueue("jobs", message(clock, 2000), { dedupe: { key: "late", windowMs: 60_000 } }),
+      full,
+    );
+    assert.deepEqual(await queue.enqueue("jobs", message(clock, 4000), { dedupe }), { duplicate: true });
+    await log.append("channel", message(clock, 3000), KEEP);
+    assert.equal((await queue.info("jobs")).jobs, 2, "messages of channels push no job out");
+
+    const held = await lease();
+    const job = { queue: "next", message: message(clock, 3000), options: {} };
+    assert.equal(await queue.done("jobs", "g", held, [job]), "done", "the job's end makes room for its result");
+    const other = await lease();
+    const two = [job, job].map((result) => ({ ...result, message: message(clock, 4000) }));
+    await assert.rejects(queue.done("jobs", "g", other, two), full);
+    assert.equal(await queue.fail("jobs", "g", other, { redelivery }), "dead");
+    await assert.rejects(queue.enqueue("jobs", message(clock, 4000), {}), full, "the dead letter counts");
+    const dead = (await queue.dead.list("jobs", { limit: 1 })).map(({ id }) => id);
+    assert.equal(await queue.dead.purge("jobs", dead), 1);
+    const late = await queue.enqueue("jobs", message(clock, 2000), { dedupe: { key: "late", windowMs: 60_000 } });
+    assert.deepEqual(late, { duplicate: false }, "what was refused is not remembered");
   });
 
   test("accounts for every byte, whatever is appended, removed, trimmed and evicted", async () => {

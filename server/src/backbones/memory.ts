@@ -8,8 +8,9 @@
  *
  * Capabilities: at-most-once, with history and resume while the process lives; deduplication within any window.
  *
- * Limits: what fits into memory. Jobs are kept until they are done, however many there are. Beyond `bytes`, the channels that were written longest ago are emptied first; each keeps a
- * small record of where it stood, so that its offsets never repeat.
+ * Limits: what fits into memory. Beyond `bytes`, the channels that were written longest ago are emptied first; each keeps a
+ * small record of where it stood, so that its offsets never repeat. Jobs and dead letters count as well, and are never
+ * dropped: when they alone take all of it, no further job is taken (`full`).
  */
 import {
   BackboneError,
@@ -38,12 +39,12 @@ import {
 import type { Clock } from "../clock.ts";
 import { movesBack, nextFence } from "./cursor-order.ts";
 import { LocalBus } from "./local-bus.ts";
-import { localQueue } from "./local-queue/facet.ts";
-import { MemoryQueueTables } from "./local-queue/memory-tables.ts";
+import { localQueue, type Incoming } from "./local-queue/facet.ts";
+import { bytesOfJobs, MemoryQueueTables } from "./local-queue/memory-tables.ts";
 import { SlidingList } from "./sliding-list.ts";
 
 export interface MemorySettings {
-  /** Most bytes of messages in all channels together. Default 256 MiB. */
+  /** Most bytes of messages and jobs in all channels and queues together. Default 256 MiB. */
   readonly bytes?: number;
 }
 
@@ -152,7 +153,7 @@ export class MemoryBackbone implements Backbone {
           committed?.(result);
           return result;
         },
-        mustHaveRoom: () => {},
+        mustHaveRoom: (incoming) => this.#mustHaveRoom(incoming),
         // One turn of the event loop is a transaction: nobody sees the announcement before the rest.
         append: (channel, message, options) => {
           this.#append(channel, message, options);
@@ -307,13 +308,37 @@ export class MemoryBackbone implements Backbone {
     while (channel.messages.length > 0) this.#dropOldest(channel);
   }
 
-  /** Keeps all channels together below the cap. The newest message stays whatever its size. */
+  /** Keeps everything together below the cap. The newest message stays whatever its size. */
   #evict(written: Channel): void {
+    this.#makeRoom(0, written);
+    while (this.#bytes > this.#mostBytes && written.messages.length > 1) this.#dropOldest(written);
+  }
+
+  /** Empties channels until so many bytes fit, save the one that is written to. */
+  #makeRoom(bytes: number, written?: Channel): void {
     for (const channel of this.#store.filled) {
-      if (this.#store.bytes <= this.#mostBytes) return;
+      if (this.#bytes + bytes <= this.#mostBytes) return;
       if (channel !== written) this.#empty(channel);
     }
-    while (this.#store.bytes > this.#mostBytes && written.messages.length > 1) this.#dropOldest(written);
+  }
+
+  get #bytes(): number {
+    return this.#store.bytes + this.#store.queues.bytes;
+  }
+
+  /** Jobs are never dropped for others, so there must be room beside those that wait; messages make room for themselves. */
+  #mustHaveRoom({ jobs, ends }: Incoming): void {
+    const more = bytesOfJobs(jobs) - (ends ? bytesOfJobs([ends]) : 0);
+    if (jobs.length === 0 || more <= 0) return;
+    const waiting = this.#store.queues.bytes;
+    if (waiting + more > this.#mostBytes) {
+      throw new BackboneError(
+        "full",
+        `[memory] waiting jobs and dead letters take ${waiting} of the ${this.#mostBytes} bytes that may be kept. ` +
+          "Start more workers, purge dead letters, or raise the backbone's bytes",
+      );
+    }
+    this.#makeRoom(more);
   }
 
   /** Looks through a few channels, in turn: the keys of channels that nobody writes to any more are forgotten as well. */

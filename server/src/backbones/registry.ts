@@ -35,7 +35,7 @@ export const backboneSchema = z.discriminatedUnion("type", [
   z
     .strictObject({
       type: z.literal("memory"),
-      bytes: optionalBytes.describe("Most bytes of messages in all channels together. Default 256MiB."),
+      bytes: optionalBytes.describe("Most bytes of messages and waiting jobs together. Default 256MiB."),
     })
     .describe("In the process; nothing survives it."),
   z

@@ -24,6 +24,8 @@ export async function consume({ session, answer }: Call, request: ConsumeRequest
   const namespace = namespaceFor(session, queue);
   const rules = queueOf(namespace, queue);
   await mayConsume(session, namespace, request);
+  await session.context.hooks.onConsume?.(session, queue, group);
+  session.observer.queueUsed(namespace, queue);
   const key = keyOf(queue, group);
   const before = session.consumers.get(key);
   if (before?.taking === true) throw new TodokuError(ERRORS.alreadySubscribed, "already consuming");

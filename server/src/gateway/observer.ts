@@ -47,5 +47,6 @@ export const silentObserver: GatewayObserver = {
   redelivered: nothing,
   deadLettered: nothing,
   job: nothing,
+  queueUsed: nothing,
   backboneFailed: nothing,
 };

@@ -92,6 +92,22 @@ test("Q2 who may consume says the namespace, or a token for that queue", async (
   await ann.ask("consume", { queue: "jobs:a", token });
 });
 
+test("Q2, Q15 who may enqueue says the namespace, whoever may consume", async (t) => {
+  const gateway = await open(t, {
+    jwt: true,
+    namespaces: {
+      closed: { consume: "any", queue: {} },
+      known: { consume: "none", publish: "authenticated", queue: {} },
+    },
+  });
+  const [ann, anonymous] = [await gateway.connectAs("ann"), await gateway.connectAs("")];
+  await ann.ask("consume", { queue: "closed:a" });
+  assert.equal((await ann.refused("publish", { channel: "closed:a", data: 1 })).code, 103);
+  assert.equal((await anonymous.refused("publish", { channel: "known:a", data: 1 })).code, 103);
+  assert.deepEqual(await ann.ask("publish", { channel: "known:a", data: 1 }), {});
+  assert.equal((await ann.refused("consume", { queue: "known:a" })).code, 103);
+});
+
 test("Q2 a channel that is no queue, and a queue that is consumed already", async (t) => {
   const gateway = await open(t);
   const client = await consumer(gateway);

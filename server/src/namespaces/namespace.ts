@@ -41,6 +41,8 @@ export interface NamespaceQueue {
   readonly ttl: boolean;
   /** Most jobs that one consumer may hold at once. */
   readonly inFlight: number;
+  /** Most queues of the namespace whose state the metrics show. */
+  readonly sampled: number;
 }
 
 /** The namespaces of one configuration. */

@@ -128,6 +128,7 @@ class Plan {
         deliverAt: rules.deliver_at ?? capabilities.queue?.deliverAt ?? false,
         ttl: capabilities.queue?.ttl ?? false,
         inFlight: rules.in_flight,
+        sampled: rules.metrics,
       },
     };
   }

@@ -30,6 +30,8 @@ export interface Published {
 export interface PublishObserver {
   published(namespace: Namespace, published: Published, ms: number): void;
   failed(namespace: Namespace, error: TodokuError): void;
+  /** A job was enqueued, or its consumer came: this process works with the queue. */
+  queueUsed(namespace: Namespace, queue: string): void;
   /** A call to a backbone failed, and nothing else did for it. */
   backboneFailed(namespace: Namespace | undefined, operation: string, error: unknown): void;
 }
@@ -77,6 +79,7 @@ export class Publisher {
   result(namespace: Namespace, channel: string, data: string, options: PublishOptions = {}): Result {
     const now = this.#clock.now();
     const message = this.#message(namespace, data, options, now);
+    if (namespace.queue) this.#observer.queueUsed(namespace, channel);
     return namespace.queue
       ? { queue: channel, message, options: jobTimes(namespace.queue, options, now) }
       : { channel, message, options: { retention: namespace.retention } };
@@ -114,6 +117,7 @@ export class Publisher {
     const dedupe = key !== undefined && namespace.dedupeMs > 0 ? { key, windowMs: namespace.dedupeMs } : undefined;
     if (namespace.queue) {
       const times = jobTimes(namespace.queue, options, now);
+      this.#observer.queueUsed(namespace, channel);
       return namespace.queue.jobs.enqueue(channel, message, { ...(dedupe && { dedupe }), ...times });
     }
     if (options.deliverAt !== undefined || options.ttlMs !== undefined) {

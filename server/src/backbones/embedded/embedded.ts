@@ -36,7 +36,7 @@ import {
   type ReadOptions,
 } from "../contract.ts";
 import { LocalBus } from "../local-bus.ts";
-import { localQueue } from "../local-queue/facet.ts";
+import { bytesOf, localQueue } from "../local-queue/facet.ts";
 import { EMBEDDED_CAPABILITIES } from "./capabilities.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { ownFolder } from "./owner.ts";
@@ -112,7 +112,7 @@ export class EmbeddedBackbone implements Backbone {
       {
         tables: () => this.#open().store.queues,
         write: async (work, committed) => this.#open().commits.run(work, committed),
-        mustHaveRoom: (bytes) => this.#open().room.take(bytes),
+        mustHaveRoom: ({ jobs, messages }) => this.#open().room.take(bytesOf([...jobs, ...messages])),
         append: (channel, message, options) => {
           const stored = appendRow(this.#open().store, channel, message, options, this.#clock.now());
           return () => this.#announce(channel, message, stored);

@@ -31,12 +31,13 @@ export class QueueRows implements QueueTables {
     return [this.queues, this.jobs, this.states, this.dues, this.dead];
   }
 
-  seen(queue: string, key: string, windowMs: number, now: number): boolean {
-    const known = this.#keys.get([queue, key]);
-    if (known && known.until > now) return true;
+  knows(queue: string, key: string, now: number): boolean {
+    return (this.#keys.get([queue, key])?.until ?? 0) > now;
+  }
+
+  remember(queue: string, key: string, windowMs: number, now: number): void {
     const until = now + windowMs;
     this.#keys.putSync([queue, key], { offset: 0, until });
     this.#expiries.putSync([until, queue, key], true);
-    return false;
   }
 }

@@ -10,13 +10,22 @@ export interface QueueStore {
   tables(): QueueTables;
   /** Runs `work` in a transaction, and `committed` once that is stored, in the order of the transactions. */
   write<T>(work: () => T, committed?: (result: T) => void): Promise<T>;
-  /** Throws if there is no room for messages with so many bytes of data. */
-  mustHaveRoom(bytes: number): void;
+  /** Throws if there is no room for this. */
+  mustHaveRoom(incoming: Incoming): void;
   /** Appends to a channel's log in the present transaction; returns how to announce it afterwards. */
   append(channel: string, message: Message, options: AppendOptions): () => void;
 }
 
 const HINT = { kind: "signal", signal: "" } as const;
+
+/** What a transaction is to store. */
+export interface Incoming {
+  readonly jobs: readonly Message[];
+  /** For the logs of channels. */
+  readonly messages: readonly Message[];
+  /** The job that goes with it, if no other group wants it. */
+  readonly ends?: Message;
+}
 
 /** `watchers` may be shared by several instances on one store. */
 export function localQueue(store: QueueStore, clock: Clock, watchers: LocalBus = new LocalBus()): Queue {
@@ -41,7 +50,12 @@ export function localQueue(store: QueueStore, clock: Clock, watchers: LocalBus =
     const announcements: (() => void)[] = [];
     return store.write(
       () => {
-        if (results.length > 0) store.mustHaveRoom(bytesOf(results.map(({ message }) => message)));
+        const ends = results.length > 0 ? rows().held(queue, group, lease, clock.now())?.job : undefined;
+        if (ends) {
+          const messages = results.filter((result) => "channel" in result).map(({ message }) => message);
+          const jobs = results.filter((result) => "queue" in result).map(({ message }) => message);
+          store.mustHaveRoom({ messages, jobs, ends });
+        }
         const storeResults = (): void => {
           for (const result of results) announcements.push(storeResult(result));
         };
@@ -68,10 +82,7 @@ export function localQueue(store: QueueStore, clock: Clock, watchers: LocalBus =
     dead,
     enqueue: async (queue, job, options) =>
       store.write(
-        () => {
-          store.mustHaveRoom(bytesOf([job]));
-          return rows().enqueue(queue, job, options, clock.now());
-        },
+        () => rows().enqueue(queue, job, options, clock.now(), () => store.mustHaveRoom({ jobs: [job], messages: [] })),
         ({ duplicate }) => {
           if (!duplicate) tell(queue);
         },
@@ -105,6 +116,7 @@ export function localQueue(store: QueueStore, clock: Clock, watchers: LocalBus =
   };
 }
 
-function bytesOf(messages: readonly Message[]): number {
+/** Of the messages' data, in UTF-8. */
+export function bytesOf(messages: readonly Message[]): number {
   return messages.reduce((sum, { data }) => sum + Buffer.byteLength(data), 0);
 }

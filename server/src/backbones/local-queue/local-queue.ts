@@ -33,9 +33,18 @@ export class LocalQueue {
     this.#tables = tables;
   }
 
-  enqueue(queue: string, job: Message, options: EnqueueOptions, now: number): { readonly duplicate: boolean } {
+  /** `mustHaveRoom` throws if there is none for the job; it is not asked about one that is stored already. */
+  enqueue(
+    queue: string,
+    job: Message,
+    options: EnqueueOptions,
+    now: number,
+    mustHaveRoom: () => void = () => {},
+  ): { readonly duplicate: boolean } {
     const { dedupe, deliverAt, expiresAt } = options;
-    if (dedupe && this.#tables.seen(queue, dedupe.key, dedupe.windowMs, now)) return { duplicate: true };
+    if (dedupe && this.#tables.knows(queue, dedupe.key, now)) return { duplicate: true };
+    mustHaveRoom();
+    if (dedupe) this.#tables.remember(queue, dedupe.key, dedupe.windowMs, now);
     const row = this.#row(queue);
     row.head++;
     row.jobs++;

@@ -4,6 +4,8 @@ import type { GroupRow, JobRow, QueueRow, QueueTables, StateRow } from "./tables
 
 /** Beyond every number and time in a key. */
 export const END: number = Number.MAX_SAFE_INTEGER;
+/** What `info` looks at of what is overdue; beyond, it still counts as leased or delayed. */
+const MOST_OVERDUE = 10_000;
 const LEASE_EXPIRED = "the lease expired";
 
 export class Round {
@@ -102,7 +104,7 @@ export class Round {
     const { name, cursor, holes, leased, later, dead } = this.#group;
     let overdueLeases = 0;
     let overdue = 0;
-    for (const { state } of this.due(END)) {
+    for (const { state } of this.due(MOST_OVERDUE)) {
       overdue++;
       if (state.lease !== undefined) overdueLeases++;
     }

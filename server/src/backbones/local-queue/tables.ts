@@ -72,6 +72,7 @@ export interface QueueTables {
   readonly dues: Table<[string, string, number, number], true>;
   /** `[queue, number of the dead letter]`. */
   readonly dead: Table<[string, number], DeadRow>;
-  /** Whether the key was seen within its window; remembers it if not. */
-  seen(queue: string, key: string, windowMs: number, now: number): boolean;
+  /** Whether the key was remembered, and its window is not over. */
+  knows(queue: string, key: string, now: number): boolean;
+  remember(queue: string, key: string, windowMs: number, now: number): void;
 }
