@@ -9,10 +9,9 @@ const [first, ...rest] = process.argv.slice(2);
 process.exitCode = first === "stop" ? await stop(rest) : await start(first === undefined ? [] : [first, ...rest]);
 
 async function start(names: readonly string[]): Promise<number> {
+  const wanted = names.length > 0 ? names.map((given) => recipeOf(given).name) : RECIPES.map(({ name }) => name);
   let failed = 0;
-  for (const name of names.length > 0
-    ? names.map((given) => recipeOf(given).name)
-    : RECIPES.map((recipe) => recipe.name)) {
+  const bring = async (name: string): Promise<void> => {
     const begun = performance.now();
     try {
       const { urls } = await bringUp(name);
@@ -21,7 +20,8 @@ async function start(names: readonly string[]): Promise<number> {
       failed++;
       console.error(`${name.padEnd(16)} cannot be had: ${error instanceof Error ? error.message : String(error)}`);
     }
-  }
+  };
+  await Promise.all(wanted.map(bring));
   return failed === 0 ? 0 : 1;
 }
 

@@ -5,6 +5,8 @@ export interface Recipe {
   readonly name: string;
   /** Programs that must be on the machine, each with the Debian package that brings it. */
   readonly programs: Readonly<Record<string, string>>;
+  /** Gets what no Debian package brings, once per checkout. */
+  fetch?(): Promise<void>;
   /** Starts everything in an empty folder, on free loopback ports. Resolves when it answers; rejects with what went wrong. */
   start(folder: string): Promise<Cluster>;
 }

@@ -1,5 +1,6 @@
 /** The brokers that the tests know how to start. */
+import { kafka, kafkaCluster } from "./kafka.ts";
 import type { Recipe } from "./recipe.ts";
 import { redis, redisCluster, redisSentinel } from "./redis.ts";
 
-export const RECIPES: readonly Recipe[] = [redis, redisSentinel, redisCluster];
+export const RECIPES: readonly Recipe[] = [redis, redisSentinel, redisCluster, kafka, kafkaCluster];

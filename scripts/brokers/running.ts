@@ -41,17 +41,24 @@ export function running(name: string): Running | undefined {
 export async function bringUp(name: string): Promise<Running> {
   const recipe = recipeOf(name);
   mkdirSync(place, { recursive: true });
-  return locked(async () => {
+  return locked(name, async () => {
     const found = running(name);
     if (found) return found;
     await takeDown(name);
-    install(recipe);
+    // Two recipes may start at once, and may need the same packages.
+    await locked("install", () => provide(recipe));
     const folder = mkdtempSync(path.join(place, `${name}-`));
     const { urls, servers } = await recipe.start(folder);
     const state = { name, urls, folder, pids: servers.flatMap(({ pid }) => pid ?? []) };
     writeFileSync(stateFile(name), JSON.stringify(state));
     return state;
   });
+}
+
+/** Brings what the recipe needs onto this machine. @throws Error with the reason why it cannot be had. */
+export async function provide(recipe: Recipe): Promise<void> {
+  install(recipe);
+  await recipe.fetch?.();
 }
 
 /** Ends the broker and removes what it wrote. */
@@ -80,8 +87,8 @@ function stateFile(name: string): string {
 }
 
 /** Two test files that want the same broker start it once. */
-async function locked<T>(work: () => Promise<T>): Promise<T> {
-  const lock = path.join(place, ".lock");
+async function locked<T>(what: string, work: () => Promise<T>): Promise<T> {
+  const lock = path.join(place, `.lock-${what}`);
   for (;;) {
     try {
       mkdirSync(lock);

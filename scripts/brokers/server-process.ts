@@ -12,6 +12,8 @@ export interface ServerOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly port: number;
+  /** How long its port may take to answer. Default 30 s. */
+  readonly startMs?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -36,7 +38,7 @@ export class ServerProcess {
 
   /** Starts it, or starts it again on the same port and folder. Resolves when its port takes connections. */
   async start(): Promise<this> {
-    const { name, folder, command, args, env, port } = this.options;
+    const { name, folder, command, args, env, port, startMs = START_MS } = this.options;
     const log = path.join(folder, `${name}.log`);
     const output = openSync(log, "a");
     const child = spawn(command, args, {
@@ -55,7 +57,7 @@ export class ServerProcess {
       );
     });
     failed.catch(() => {});
-    await Promise.race([answers(port, START_MS), failed]);
+    await Promise.race([answers(port, startMs), failed]);
     return this;
   }
 

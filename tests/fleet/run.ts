@@ -6,7 +6,7 @@ import { setTimeout as after } from "node:timers/promises";
 import { Todoku, type CursorStore } from "@todoku/client";
 import type { Delivery } from "../../server/src/backbones/contract.ts";
 import { backboneSchema, createBackbone } from "../../server/src/backbones/registry.ts";
-import { ownServers } from "../../server/src/backbones/redis/test-redis.ts";
+import { ownServers } from "../../scripts/brokers/own-servers.ts";
 import { systemClock } from "../../server/src/clock.ts";
 import type { ConfigInput } from "../../server/src/config.ts";
 import { EventLog, type Event } from "../events.ts";

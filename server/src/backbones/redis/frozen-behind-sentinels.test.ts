@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { needBroker } from "../../../../scripts/brokers/need.ts";
-import { backboneOf, ownServers } from "./test-redis.ts";
+import { ownServers } from "../../../../scripts/brokers/own-servers.ts";
+import { backboneOf } from "./test-redis.ts";
 
 const { skip } = await needBroker("redis");
 const SERVICE_BACK_MS = 15_000;

@@ -6,7 +6,7 @@ import { outlive } from "../../../../tests/fleet/faults.ts";
 import { systemClock } from "../../clock.ts";
 import type { Frame } from "../contract.ts";
 import { backboneSchema, createBackbone } from "../registry.ts";
-import { ownServers } from "./test-redis.ts";
+import { ownServers } from "../../../../scripts/brokers/own-servers.ts";
 
 const { skip } = await needBroker("redis-cluster");
 

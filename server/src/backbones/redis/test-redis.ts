@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { install } from "../../../../scripts/brokers/install.ts";
-import type { Cluster } from "../../../../scripts/brokers/recipe.ts";
+import { ownServers } from "../../../../scripts/brokers/own-servers.ts";
 import { redisServer } from "../../../../scripts/brokers/redis.ts";
 import { recipeOf } from "../../../../scripts/brokers/running.ts";
 import { freePorts, type ServerProcess } from "../../../../scripts/brokers/server-process.ts";
@@ -11,18 +11,6 @@ import { systemClock } from "../../clock.ts";
 import type { Backbone } from "../contract.ts";
 import { backboneSchema, createBackbone } from "../registry.ts";
 import type { ConformanceHarness } from "../conformance.ts";
-
-/** Servers of a recipe that belong to one test file: it may restart and kill them. */
-export async function ownServers(recipe: string): Promise<Cluster & { readonly end: () => Promise<void> }> {
-  install(recipeOf(recipe));
-  const folder = await mkdtemp(path.join(tmpdir(), `todoku-${recipe}-`));
-  const cluster = await recipeOf(recipe).start(folder);
-  const end = async (): Promise<void> => {
-    await Promise.all(cluster.servers.map((server) => server.stop()));
-    await rm(folder, { recursive: true, force: true });
-  };
-  return { ...cluster, end };
-}
 
 /** One server set up as a test wants it. `files` are what its settings name, made before it starts, in its folder. */
 export async function ownServer(

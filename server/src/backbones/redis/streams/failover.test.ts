@@ -7,7 +7,7 @@ import { needBroker } from "../../../../../scripts/brokers/need.ts";
 import { systemClock } from "../../../clock.ts";
 import { BackboneError, type Appended, type Backbone, type Log, type Message, type Range } from "../../contract.ts";
 import { backboneSchema, createBackbone } from "../../registry.ts";
-import { ownServers } from "../test-redis.ts";
+import { ownServers } from "../../../../../scripts/brokers/own-servers.ts";
 
 const run = promisify(execFile);
 const { skip } = await needBroker("redis");
