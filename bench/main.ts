@@ -1,19 +1,81 @@
-/** `npm run bench -- SCENARIO`: runs one scenario and prints its table, with the machine that it ran on. */
-import { availableParallelism, cpus } from "node:os";
-import { fanOut } from "./fan-out.ts";
-import { idle } from "./idle.ts";
+/** `npm run bench -- SCENARIO… [--json] [--repeats N] [--write]`: measures, and prints tables. See README.md. */
+import { parseArgs } from "node:util";
+import { CAN_PIN, pin } from "./process-cost.ts";
 import { redis } from "./redis.ts";
+import { goalsOf, tableOf } from "./report.ts";
+import type { Result } from "./result.ts";
+import { isSound, runScenario } from "./run-scenario.ts";
+import { SCENARIOS } from "./scenarios.ts";
+import { printTable } from "./table.ts";
 
-const SCENARIOS: Readonly<Record<string, () => Promise<void>>> = { "fan-out": fanOut, idle, redis };
+const REPEATS = 5;
+const GENERATOR_CORE = 1;
 
-const [name = ""] = process.argv.slice(2);
-const scenario = SCENARIOS[name];
-if (scenario) {
-  const [cpu] = cpus();
-  console.log(`${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${process.platform}`);
-  console.log(`${availableParallelism()} × ${cpu?.model.trim() ?? "unknown processor"}\n`);
-  await scenario();
-} else {
-  console.error(`there is no scenario ${JSON.stringify(name)}; there are ${Object.keys(SCENARIOS).join(", ")}`);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean" }, repeats: { type: "string" } },
+});
+const repeats = Number(values.repeats ?? REPEATS);
+const wanted = positionals.includes("all") ? SCENARIOS : SCENARIOS.filter(({ name }) => positionals.includes(name));
+const unknown = positionals.filter(
+  (name) => !["all", "redis"].includes(name) && !SCENARIOS.some((one) => one.name === name),
+);
+
+if (positionals.length === 0 || unknown.length > 0) {
+  if (unknown.length > 0) console.error(`there is no scenario ${JSON.stringify(unknown[0])}\n`);
+  listScenarios();
+  process.exitCode = unknown.length > 0 ? 2 : 0;
+} else if (positionals.includes("redis")) {
+  await redis();
+} else if (!Number.isSafeInteger(repeats) || repeats < 1) {
+  console.error(`--repeats takes a number from 1 on, not ${JSON.stringify(values.repeats)}`);
   process.exitCode = 2;
+} else {
+  await run();
+}
+
+function listScenarios(): void {
+  console.log("npm run bench -- SCENARIO… | all [--repeats N] [--json]\n");
+  for (const { name, title, expectedSeconds } of SCENARIOS)
+    console.log(`  ${name.padEnd(16)} ${title}, ${minutes(expectedSeconds * REPEATS)}`);
+}
+
+async function run(): Promise<void> {
+  const tell = (line: string): void => console.error(line);
+  tell(
+    `${minutes(wanted.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0) * repeats)} on a quiet machine`,
+  );
+  if (!CAN_PIN) tell("processes share the cores: that takes two cores and `taskset`");
+  pin(process.pid, GENERATOR_CORE);
+  const results: Result[] = [];
+  for (const scenario of wanted) {
+    const again = repeats === REPEATS ? "" : ` --repeats ${repeats}`;
+    const result = await runScenario(scenario, { repeats, command: `npm run bench -- ${scenario.name}${again}`, tell });
+    results.push(result);
+    if (!values.json) print(result);
+  }
+  if (values.json) console.log(JSON.stringify(results, undefined, 2));
+  const unsound = results.filter((result) => !isSound(result));
+  for (const { title } of unsound) tell(`${title}: something failed, or was missing, repeated or wrong`);
+  process.exitCode = unsound.length > 0 ? 1 : 0;
+}
+
+function print(result: Result): void {
+  const { title, about, absent, machine, versions, repeats, pinned, date } = result;
+  console.log(`\n## ${title}\n\n${about}\n`);
+  const { head, rows } = tableOf(result);
+  printTable(head, rows);
+  console.log(
+    `\nMedians of ${repeats} repeats; ${pinned ? "server and generator on a core each" : "processes not pinned"}.`,
+  );
+  for (const line of goalsOf(result)) console.log(line);
+  for (const [name, why] of Object.entries(absent)) console.log(`${name}: ${why}`);
+  const parts = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  console.log(
+    `${date}; ${machine.cores} × ${machine.processor}, ${machine.memoryGB} GB, ${machine.system}; ${parts.join(", ")}\n`,
+  );
+}
+
+function minutes(seconds: number): string {
+  return seconds < 90 ? `about ${Math.ceil(seconds)} s` : `about ${Math.ceil(seconds / 60)} min`;
 }

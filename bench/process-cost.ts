@@ -1,6 +1,7 @@
 /** What a process costs, as the kernel counts it. Linux only. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { cpus } from "node:os";
 
 const TICKS_PER_SECOND = 100;
 
@@ -18,7 +19,11 @@ export function residentBytes(pid: number): number {
   return Number(kilobytes) * 1024;
 }
 
+/** Whether processes can be given cores of their own: there are two, and `taskset`. */
+export const CAN_PIN: boolean =
+  cpus().length > 1 && spawnSync("taskset", ["-c", "-p", String(process.pid)]).status === 0;
+
 /** Keeps all threads of a process on one core. Returns whether that was possible. */
 export function pin(pid: number, core: number): boolean {
-  return spawnSync("taskset", ["-a", "-c", "-p", String(core), String(pid)]).status === 0;
+  return CAN_PIN && spawnSync("taskset", ["-a", "-c", "-p", String(core), String(pid)]).status === 0;
 }

@@ -11,10 +11,10 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
 }
 
 /** `1234567` → `1.23 M`, `12345` → `12.3 k`. */
-export function short(value: number): string {
+export function short(value: number, digits = 0): string {
   if (value >= 1e6) return `${(value / 1e6).toFixed(2)} M`;
-  if (value >= 1e3) return `${(value / 1e3).toFixed(1)} k`;
-  return value.toFixed(0);
+  if (value >= 1e4) return `${(value / 1e3).toFixed(1)} k`;
+  return value.toFixed(digits);
 }
 
 export function median(values: readonly number[]): number {

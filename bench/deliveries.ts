@@ -1,0 +1,169 @@
+/** Measures what delivering costs a server: its processor time, while messages are published and everything is received. */
+import { setTimeout as after } from "node:timers/promises";
+import { Audience } from "../server/src/load/audience.ts";
+import { sentTo } from "../server/src/load/even-schedule.ts";
+import { monotonicMicroseconds } from "../server/src/load/stamp.ts";
+import { cpuSeconds } from "./process-cost.ts";
+import type { Contender, Measured } from "./scenario.ts";
+import { running, type Running, type Server } from "./servers/server.ts";
+
+export interface Load {
+  /** As the table calls it. */
+  readonly name: string;
+  /** Messages a second, over all channels. */
+  readonly rate: number;
+}
+
+export interface DeliveryOptions {
+  readonly connections: number;
+  readonly channels: number;
+  readonly loads: readonly Load[];
+  readonly warmUpMs: number;
+  readonly measuredMs: number;
+}
+
+/** Of each message's data, as JSON. */
+export const DATA_BYTES = 128;
+
+const PREFIX = "c:";
+/** Without any arrival for so long, the rest is lost. */
+const SILENCE_MS = 1000;
+/** A server that still delivers after so long is behind: what it did not come to is not lost, nor counted. */
+const LONGEST_DRAIN_MS = 3000;
+const LOOK_MS = 20;
+/** A server that publishes less than this share of what it should is behind. */
+const KEPT_UP = 0.95;
+
+/** The contender that a server is in a scenario about deliveries. */
+export function deliveriesOf(server: Server, options: DeliveryOptions): Contender {
+  return {
+    ...server,
+    measure: async () => {
+      await using started = await running(server);
+      const measuring = new Measuring(started, options);
+      try {
+        return await measuring.all();
+      } finally {
+        await measuring.end();
+      }
+    },
+  };
+}
+
+class Measuring {
+  readonly #server: Running;
+  readonly #options: DeliveryOptions;
+  readonly #audience: Audience;
+  readonly #channels: readonly string[];
+  #published = 0;
+
+  constructor(server: Running, options: DeliveryOptions) {
+    this.#server = server;
+    this.#options = options;
+    this.#channels = Array.from({ length: options.channels }, (_, i) => `${PREFIX}${i}`);
+    this.#audience = new Audience({
+      target: { host: "127.0.0.1", port: server.port, tls: false },
+      dialect: server.dialect,
+      connections: options.connections,
+      channels: this.#channels,
+      bytes: DATA_BYTES,
+    });
+  }
+
+  async all(): Promise<readonly Measured[]> {
+    await this.#audience.gather();
+    const measured: Measured[] = [];
+    for (const load of this.#options.loads) {
+      const one = await this.#measure(load);
+      measured.push(one);
+      // What it has not delivered yet would be counted to the next load.
+      if (one.behind) break;
+    }
+    return measured;
+  }
+
+  end(): Promise<void> {
+    return this.#audience.leave();
+  }
+
+  async #measure({ name, rate }: Load): Promise<Measured> {
+    const { process: server } = this.#server;
+    const { warmUpMs, measuredMs, channels } = this.#options;
+    const { tally } = this.#audience;
+    const before = this.#faults();
+    server.tell(`publish ${rate} ${warmUpMs + measuredMs} ${PREFIX} ${channels} ${this.#published} ${DATA_BYTES}`);
+    await server.says("publishing");
+    const begun = monotonicMicroseconds();
+    tally.recordBetween(begun + warmUpMs * 1000, begun + (warmUpMs + measuredMs) * 1000);
+    await after(warmUpMs);
+    const window = { at: performance.now(), server: cpuSeconds(server.pid), own: process.cpuUsage() };
+    const counted = { delivered: tally.delivered, frames: tally.frames };
+    await after(measuredMs);
+    const seconds = (performance.now() - window.at) / 1000;
+    const serverSeconds = cpuSeconds(server.pid) - window.server;
+    const own = process.cpuUsage(window.own);
+    const delivered = tally.delivered - counted.delivered;
+    const frames = tally.frames - counted.frames;
+    const offered = ((warmUpMs + measuredMs) / 1000) * rate;
+    const published = Number(await server.says("published"));
+    this.#published += published;
+    const { missing, coming } = await this.#drain();
+    return {
+      load: name,
+      value: delivered / serverSeconds,
+      details: {
+        "deliveries/s": delivered / seconds,
+        "per write": delivered / frames,
+        "p50 ms": tally.latency.at(0.5) / 1000,
+        "p99 ms": tally.latency.at(0.99) / 1000,
+        "max ms": tally.latency.max / 1000,
+      },
+      serverShare: serverSeconds / seconds,
+      generatorShare: (own.user + own.system) / 1e6 / seconds,
+      behind: coming || published < KEPT_UP * offered,
+      faults: this.#faultsSince(before, coming ? 0 : missing),
+    };
+  }
+
+  /** Waits until everything has arrived, or nothing more comes, or it takes too long. */
+  async #drain(): Promise<{ readonly missing: number; readonly coming: boolean }> {
+    const publishedOn = sentTo(this.#channels, this.#published);
+    const begun = performance.now();
+    let last = this.#audience.tally.delivered;
+    let changed = begun;
+    for (;;) {
+      const missing = this.#audience.missing(publishedOn);
+      if (missing === 0) return { missing, coming: false };
+      const now = performance.now();
+      const { delivered } = this.#audience.tally;
+      if (delivered !== last) [last, changed] = [delivered, now];
+      if (now - changed > SILENCE_MS) return { missing, coming: false };
+      if (now - begun > LONGEST_DRAIN_MS) return { missing, coming: true };
+      await after(LOOK_MS);
+    }
+  }
+
+  #faultsSince(before: Faults, missing: number): readonly string[] {
+    const { lost, repeated, wrong, ended } = this.#faults();
+    // What is known to be lost lies before the next one expected, what is missing behind it.
+    const counted = {
+      lost: lost - before.lost + missing,
+      "repeated or out of order": repeated - before.repeated,
+      wrong: wrong - before.wrong,
+      [`connections ended (${this.#audience.ends.at(-1)})`]: ended - before.ended,
+    };
+    return Object.entries(counted).flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`]));
+  }
+
+  #faults(): Faults {
+    const { lost, repeated, wrong } = this.#audience.tally;
+    return { lost, repeated, wrong, ended: this.#audience.ends.length };
+  }
+}
+
+interface Faults {
+  readonly lost: number;
+  readonly repeated: number;
+  readonly wrong: number;
+  readonly ended: number;
+}

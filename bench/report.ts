@@ -1,0 +1,66 @@
+/** A result as a table: the same on the terminal and in the docs. */
+import type { Result, Row } from "./result.ts";
+import { short } from "./table.ts";
+
+export interface Table {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+export function tableOf({ rows, unit, digits, controls }: Result): Table {
+  const loads = new Set(rows.map(({ load }) => load)).size > 1;
+  const titles = [...new Set(rows.flatMap(({ details }) => Object.keys(details)))];
+  const [server, generator] = [
+    rows.some(({ serverShare }) => serverShare !== undefined),
+    rows.some(({ generatorShare }) => generatorShare !== undefined),
+  ];
+  return {
+    head: [
+      "server",
+      ...(loads ? ["load"] : []),
+      unit,
+      "spread",
+      ...controls,
+      ...titles,
+      ...(server ? ["server"] : []),
+      ...(generator ? ["generator"] : []),
+      "remarks",
+    ],
+    rows: rows.map((row) => [
+      row.server,
+      ...(loads ? [row.load] : []),
+      short(row.median, digits),
+      `${short(row.min, digits)}–${short(row.max, digits)}`,
+      ...controls.map((control) => row.ratios[control]?.median.toFixed(2) ?? ""),
+      ...titles.map((title) => figure(row.details[title])),
+      ...(server ? [percent(row.serverShare)] : []),
+      ...(generator ? [percent(row.generatorShare)] : []),
+      remarksOn(row),
+    ]),
+  };
+}
+
+function remarksOn({ faults, behind, generatorWasTheBottleneck }: Row): string {
+  return [
+    ...faults,
+    ...(behind ? ["cannot keep up"] : []),
+    ...(generatorWasTheBottleneck ? ["the generator was the bottleneck"] : []),
+  ].join("; ");
+}
+
+/** What was aimed at, a line each. */
+export function goalsOf({ goals, better }: Result): readonly string[] {
+  return goals.map(({ contender, load, control, bound, reached, met }) => {
+    const what = [contender, load, control].filter(Boolean).join(", ");
+    return `${met ? "met" : "missed"}: ${what}: ${reached.toFixed(2)}, aimed at ${better === "more" ? "≥" : "≤"} ${bound}`;
+  });
+}
+
+function figure(value: number | undefined): string {
+  if (value === undefined || Number.isNaN(value)) return "";
+  return short(value, value < 10 ? 2 : value < 100 ? 1 : 0);
+}
+
+function percent(share: number | undefined): string {
+  return share === undefined ? "" : `${(100 * share).toFixed(0)} %`;
+}

@@ -1,0 +1,163 @@
+/** What a run of a scenario came to: medians and spread of all repeats, compared with the controls of the same run. */
+import { machine, type Machine } from "./machine.ts";
+import type { Goal, Measured, Scenario } from "./scenario.ts";
+
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface Row extends Spread {
+  readonly server: string;
+  readonly load: string;
+  /** One of each repeat. */
+  readonly values: readonly number[];
+  /** By the control's title: the median of the ratios within each repeat. */
+  readonly ratios: Readonly<Record<string, Spread>>;
+  readonly details: Readonly<Record<string, number>>;
+  readonly serverShare?: number;
+  readonly generatorShare?: number;
+  /** What loads the server had no time left: the server may be better than the figure. */
+  readonly generatorWasTheBottleneck: boolean;
+  readonly behind: boolean;
+  readonly faults: readonly string[];
+}
+
+export interface Met extends Goal {
+  readonly reached: number;
+  readonly met: boolean;
+}
+
+export interface Result {
+  readonly scenario: string;
+  readonly title: string;
+  readonly about: string;
+  readonly unit: string;
+  readonly better: "more" | "less";
+  readonly digits: number;
+  readonly command: string;
+  readonly date: string;
+  readonly repeats: number;
+  readonly pinned: boolean;
+  readonly machine: Machine;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly controls: readonly string[];
+  readonly rows: readonly Row[];
+  readonly goals: readonly Met[];
+  /** Contenders without rows, and why. */
+  readonly absent: Readonly<Record<string, string>>;
+}
+
+/** Above this share of its core a generator may have held the server back. */
+const SATURATED = 0.9;
+
+/** @param measured By contender: what each repeat came to. */
+export function resultOf(
+  scenario: Scenario,
+  measured: ReadonlyMap<string, readonly (readonly Measured[])[]>,
+  run: {
+    command: string;
+    repeats: number;
+    pinned: boolean;
+    versions: Record<string, string>;
+    absent: Record<string, string>;
+  },
+): Result {
+  const loads = [...new Set([...measured.values()].flat(2).map(({ load }) => load))];
+  const rows = loads.flatMap((load) =>
+    [...measured].flatMap(([server, repeats]) => {
+      const ofLoad = (of: string): readonly (Measured | undefined)[] =>
+        measured.get(of)?.map((one) => one.find((row) => row.load === load)) ?? [];
+      return repeats.some((one) => one.some((row) => row.load === load)) ? [rowOf(scenario, server, load, ofLoad)] : [];
+    }),
+  );
+  const { name, title, about, unit, better, digits = 0, controls } = scenario;
+  return {
+    scenario: name,
+    title,
+    about,
+    unit,
+    better,
+    digits,
+    date: new Date().toISOString().slice(0, 10),
+    ...run,
+    machine: machine(),
+    controls: controls.map(({ title }) => title),
+    rows,
+    goals: (scenario.goals ?? []).flatMap((goal) => judged(goal, rows, better)),
+  };
+}
+
+function rowOf(
+  scenario: Scenario,
+  server: string,
+  load: string,
+  ofLoad: (server: string) => readonly (Measured | undefined)[],
+): Row {
+  const repeats = ofLoad(server);
+  const present = repeats.filter((one) => one !== undefined);
+  const shares = (of: (one: Measured) => number | undefined): number | undefined => {
+    const known = present.map(of).filter((share) => share !== undefined);
+    return known.length === 0 ? undefined : median(known);
+  };
+  const ratios: Record<string, Spread> = {};
+  for (const { title, contenders } of scenario.controls) {
+    if (contenders.includes(server)) continue;
+    const best = bestOf(contenders.map(ofLoad), scenario.better);
+    const each = repeats.flatMap((one, i) => {
+      const control = best?.[i]?.value;
+      return one && control ? [one.value / control] : [];
+    });
+    if (each.length > 0) ratios[title] = spread(each);
+  }
+  const titles = [...new Set(present.flatMap(({ details = {} }) => Object.keys(details)))];
+  const serverShare = shares((one) => one.serverShare);
+  const generatorShare = shares((one) => one.generatorShare);
+  const values = present.map(({ value }) => value);
+  return {
+    server,
+    load,
+    values,
+    ...spread(values),
+    ratios,
+    details: Object.fromEntries(
+      titles.map((title) => [title, median(present.map(({ details }) => details?.[title] ?? Number.NaN))]),
+    ),
+    ...(serverShare !== undefined && { serverShare }),
+    ...(generatorShare !== undefined && { generatorShare }),
+    generatorWasTheBottleneck: (generatorShare ?? 0) > SATURATED,
+    behind: present.some(({ behind }) => behind === true),
+    faults: [...new Set(present.flatMap(({ faults = [] }) => faults))],
+  };
+}
+
+/** The one with the best median: a control of several contenders is the best that it can be. */
+function bestOf(
+  contenders: readonly (readonly (Measured | undefined)[])[],
+  better: "more" | "less",
+): readonly (Measured | undefined)[] | undefined {
+  const medianOf = (repeats: readonly (Measured | undefined)[]): number =>
+    median(repeats.flatMap((one) => (one ? [one.value] : [])));
+  return contenders
+    .filter((repeats) => repeats.some((one) => one !== undefined))
+    .toSorted((a, b) => (better === "more" ? medianOf(b) - medianOf(a) : medianOf(a) - medianOf(b)))[0];
+}
+
+function judged(goal: Goal, rows: readonly Row[], better: "more" | "less"): readonly Met[] {
+  const row = rows.find(({ server, load }) => server === goal.contender && load === goal.load);
+  const reached = goal.control === undefined ? row?.median : row?.ratios[goal.control]?.median;
+  if (reached === undefined) return [];
+  return [{ ...goal, reached, met: better === "more" ? reached >= goal.bound : reached <= goal.bound }];
+}
+
+export function spread(values: readonly number[]): Spread {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? 0;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
+}

@@ -1,0 +1,67 @@
+/** Runs one scenario: contenders in turn, all of them in every repeat, so that what disturbs the machine hits all alike. */
+import { CAN_PIN } from "./process-cost.ts";
+import { resultOf, type Result } from "./result.ts";
+import type { Contender, Measured, Scenario } from "./scenario.ts";
+
+/** A contender that takes longer is given up. */
+const PATIENCE_MS = 120_000;
+
+export interface RunOptions {
+  readonly repeats: number;
+  readonly command: string;
+  /** Told what goes on. */
+  tell(line: string): void;
+}
+
+/** Resolves with the result, also where single contenders fail: they are `absent` then, or their rows have faults. */
+export async function runScenario(scenario: Scenario, { repeats, command, tell }: RunOptions): Promise<Result> {
+  const absent: Record<string, string> = {};
+  const versions: Record<string, string> = { node: process.versions.node };
+  const measured = new Map<string, (readonly Measured[])[]>();
+  for (const contender of scenario.contenders) {
+    const why = await contender.prepare?.().catch(reasonOf);
+    if (why === undefined) {
+      measured.set(contender.name, []);
+      Object.assign(versions, contender.versions?.());
+    } else {
+      absent[contender.name] = why;
+      tell(`  ${contender.name}: not here: ${why}`);
+    }
+  }
+  for (let repeat = 1; repeat <= repeats; repeat++) {
+    for (const contender of scenario.contenders) {
+      const rows = measured.get(contender.name);
+      if (!rows) continue;
+      tell(`  ${scenario.name} ${repeat}/${repeats}: ${contender.name}`);
+      try {
+        rows.push(await inTime(contender));
+      } catch (error) {
+        absent[contender.name] = `failed: ${reasonOf(error)}`;
+        measured.delete(contender.name);
+        tell(`  ${contender.name} failed: ${reasonOf(error)}`);
+      }
+    }
+  }
+  return resultOf(scenario, measured, { command, repeats, pinned: CAN_PIN, versions, absent });
+}
+
+/** Whether everything that ran did what it had to: nothing failed, nothing was missing, repeated or wrong. */
+export function isSound({ rows, absent }: Result): boolean {
+  return (
+    rows.every(({ faults }) => faults.length === 0) && Object.values(absent).every((why) => !why.startsWith("failed"))
+  );
+}
+
+async function inTime(contender: Contender): Promise<readonly Measured[]> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`took more than ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
+  try {
+    return await Promise.race([contender.measure(), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

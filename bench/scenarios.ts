@@ -1,0 +1,6 @@
+/** All scenarios, in the order in which `all` runs them. */
+import type { Scenario } from "./scenario.ts";
+import { hotChannel } from "./scenarios/hot-channel.ts";
+import { idleMemory } from "./scenarios/idle-memory.ts";
+
+export const SCENARIOS: readonly Scenario[] = [hotChannel, idleMemory];

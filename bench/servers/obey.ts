@@ -1,0 +1,32 @@
+/** The part of a server under load, written for Node, that does what `ContenderProcess` is told. */
+import { createInterface } from "node:readline";
+import { sendEvenly } from "../../server/src/load/even-schedule.ts";
+import { monotonicMicroseconds, stamped } from "../../server/src/load/stamp.ts";
+
+/** @param publish Publishes on one channel; the data is a text. */
+export function obey(publish: (channel: string, data: string) => void): void {
+  createInterface(process.stdin).on("line", (line) => {
+    const [order, ...words] = line.split(" ");
+    if (order === "collect") collect();
+    else if (order === "publish") void publishing(words);
+  });
+  // Whoever gives the orders is gone.
+  process.stdin.on("end", () => process.exit());
+
+  async function publishing([rate, ms, prefix, channels, first, bytes]: readonly string[]): Promise<void> {
+    console.log("publishing");
+    const names = Array.from({ length: Number(channels) }, (_, i) => `${prefix}${i}`);
+    const size = Number(bytes);
+    const schedule = { rate: Number(rate), ms: Number(ms), first: Number(first), now: monotonicMicroseconds };
+    const sent = await sendEvenly({ ...schedule, channels: names }, (channel, sequence, due) =>
+      publish(channel, stamped({ sequence, due }, size)),
+    );
+    console.log(`published ${sent}`);
+  }
+}
+
+function collect(): void {
+  const { gc } = globalThis as { gc?: () => void };
+  for (let i = 0; i < 5; i++) gc?.();
+  console.log("collected");
+}
