@@ -13,6 +13,7 @@ import type { Heartbeat } from "./heartbeat.ts";
 import type { Hub } from "./hub.ts";
 import type { GatewayObserver } from "./observer.ts";
 import type { Operations } from "./operations.ts";
+import type { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 
 /** Token buckets; the key is a connection, a user or an address. */
@@ -43,6 +44,8 @@ export interface GatewayContext {
   readonly dispatchers: Dispatchers;
   /** Waited for when the gateway stops. */
   readonly ending: (work: Promise<void>) => void;
+  /** Every connection, also those that have not sent `connect` yet. */
+  readonly open: Set<Session>;
   readonly sessions: Sessions;
   readonly heartbeat: Heartbeat;
   readonly flusher: Flusher;

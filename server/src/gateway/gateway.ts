@@ -46,8 +46,6 @@ export class Gateway {
   readonly operations: Operations;
   readonly #context: GatewayContext;
   readonly #fleet: FleetOperations | undefined;
-  /** Every connection, also those that have not sent `connect` yet. */
-  readonly #open = new Set<Session>();
   /** What connections that are over still have to do. */
   readonly #ending = new Set<Promise<void>>();
 
@@ -68,6 +66,7 @@ export class Gateway {
         this.#ending.add(work);
         void work.finally(() => this.#ending.delete(work));
       },
+      open: new Set(),
       sessions: new Sessions(),
       heartbeat: new Heartbeat(clock, limits.ping, limits.pong),
       flusher: new Flusher(clock),
@@ -93,14 +92,14 @@ export class Gateway {
 
   /** Connections that are open now, authenticated or not. */
   get connections(): number {
-    return this.#open.size;
+    return this.#context.open.size;
   }
 
   /** Bytes that wait to be sent: to all connections, and to the one for which most waits. Looks at each of them. */
   waiting(): { readonly total: number; readonly largest: number } {
     let total = 0;
     let largest = 0;
-    for (const { outbox } of this.#open) {
+    for (const { outbox } of this.#context.open) {
       total += outbox.waitingBytes;
       largest = Math.max(largest, outbox.waitingBytes);
     }
@@ -117,20 +116,9 @@ export class Gateway {
     await this.#fleet?.start();
   }
 
-  /**
-   * Takes a connection in. `onAuthenticated` is called once: when its `connect` was accepted, or when it ended without.
-   */
-  accept(socket: Socket, handshake: Handshake, onAuthenticated: () => void = () => {}): SocketEvents {
-    const session = new Session(this.#context, socket, handshake, onAuthenticated);
-    this.#open.add(session);
-    return {
-      message: (text) => session.message(text),
-      drained: () => session.drained(),
-      closed: () => {
-        this.#open.delete(session);
-        session.closed();
-      },
-    };
+  /** Takes a connection in. */
+  accept(socket: Socket, handshake: Handshake): SocketEvents {
+    return new Session(this.#context, socket, handshake);
   }
 
   /**
@@ -139,7 +127,7 @@ export class Gateway {
    * is stored. The listener must have stopped accepting before.
    */
   async drain(ms: number): Promise<void> {
-    const sessions = [...this.#open];
+    const sessions = [...this.#context.open];
     const step = ms / Math.max(1, sessions.length);
     await Promise.all(sessions.map((session, i) => this.#sendAway(session, i * step)));
     await this.#context.durables.flushed();
@@ -147,7 +135,7 @@ export class Gateway {
 
   /** Ends what is still open, at once, and lets go of all channels. */
   async stop(): Promise<void> {
-    for (const session of this.#open) session.end(CLOSES.shutdown);
+    for (const session of this.#context.open) session.end(CLOSES.shutdown);
     this.#context.heartbeat.stop();
     await Promise.all(this.#ending);
     await this.#context.dispatchers.ended();

@@ -26,7 +26,11 @@ function outboxes(count: number, limit = 100): { outbox: Outbox; socket: Keeping
   return Array.from({ length: count }, () => {
     const socket = new KeepingSocket();
     const rooms: number[] = [];
-    return { socket, rooms, outbox: new Outbox(socket, flusher, limit, () => rooms.push(rooms.length)) };
+    return {
+      socket,
+      rooms,
+      outbox: new Outbox(socket, flusher, limit, { hasRoomAgain: () => rooms.push(rooms.length) }),
+    };
   });
 }
 
@@ -64,7 +68,7 @@ test("there is room below the bound, and after a no only when half of it is free
   assert.equal(outbox.hasRoom(), true);
   outbox.push(frame("x"));
   assert.equal(outbox.hasRoom(), false);
-  assert.equal(outbox.waitingBytes, 100);
+  assert.equal(outbox.waitingBytes, 101, "with the newline between");
   socket.bufferedBytes = 101;
   await settle();
   assert.equal(outbox.hasRoom(), false);

@@ -1,39 +1,40 @@
 /** What waits to be sent to one connection, and the flush that sends it once per turn of the event loop. */
 import type { Clock } from "../clock.ts";
+import { Parcel } from "./parcel.ts";
 import type { Socket } from "./socket.ts";
-
-const NEWLINE = 0x0a;
 
 /** Collects the outboxes that were written to in this turn and flushes them all at its end. */
 export class Flusher {
   readonly #clock: Clock;
-  #dirty: Outbox[] = [];
+  #filled: Outbox[] = [];
+  /** The last that an outbox was begun with: whoever begins with the same frame shares it. */
+  #parcel: Parcel | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  add(outbox: Outbox): void {
-    if (this.#dirty.push(outbox) === 1) this.#clock.soon(() => this.flush());
+  /** The first frame for an outbox that was empty. */
+  begin(outbox: Outbox, frame: Uint8Array): Parcel {
+    if (this.#filled.push(outbox) === 1) this.#clock.soon(() => this.flush());
+    if (this.#parcel?.isOnly(frame) !== true) this.#parcel = new Parcel(frame);
+    return this.#parcel;
   }
 
   flush(): void {
-    const dirty = this.#dirty;
-    this.#dirty = [];
-    // Subscribers of one hot channel have the same frames queued: join them once and share the result.
-    let frames: readonly Uint8Array[] = [];
-    let joined: Uint8Array = new Uint8Array();
-    for (const outbox of dirty) {
-      const queued = outbox.take();
-      if (queued.length === 0) continue;
-      if (!sameFrames(frames, queued)) {
-        frames = queued;
-        joined = join(queued);
-      }
-      outbox.socket.send(joined);
+    const filled = this.#filled;
+    this.#filled = [];
+    this.#parcel = undefined;
+    for (const outbox of filled) {
+      outbox.flush();
       outbox.checkRoom();
     }
   }
+}
+
+export interface OutboxOwner {
+  /** There is room again, after `hasRoom` had answered no. */
+  hasRoomAgain(): void;
 }
 
 /**
@@ -44,25 +45,23 @@ export class Outbox {
   readonly socket: Socket;
   readonly #flusher: Flusher;
   readonly #limit: number;
-  readonly #onRoom: () => void;
-  #frames: Uint8Array[] = [];
-  #bytes = 0;
+  readonly #owner: OutboxOwner;
+  #queued: Parcel | undefined;
   #refused = false;
 
-  /** `onRoom` is called when there is room again after `hasRoom` had answered no. */
-  constructor(socket: Socket, flusher: Flusher, limitBytes: number, onRoom: () => void) {
+  constructor(socket: Socket, flusher: Flusher, limitBytes: number, owner: OutboxOwner) {
     this.socket = socket;
     this.#flusher = flusher;
     this.#limit = limitBytes;
-    this.#onRoom = onRoom;
+    this.#owner = owner;
   }
 
   /** Bytes that wait here and in the socket. */
   get waitingBytes(): number {
-    return this.#bytes + this.socket.bufferedBytes;
+    return (this.#queued?.size ?? 0) + this.socket.bufferedBytes;
   }
 
-  /** Whether a publication may be added. After a no, `onRoom` follows. */
+  /** Whether a publication may be added. After a no, the owner is told when there is room. */
   hasRoom(): boolean {
     if (this.waitingBytes < this.#limit) return true;
     this.#refused = true;
@@ -78,45 +77,19 @@ export class Outbox {
   checkRoom(): void {
     if (!this.#refused || this.waitingBytes * 2 > this.#limit) return;
     this.#refused = false;
-    this.#onRoom();
+    this.#owner.hasRoomAgain();
   }
 
   /** The bytes are shared: neither side may alter them. */
   push(frame: Uint8Array): void {
-    if (this.#frames.length === 0) this.#flusher.add(this);
-    this.#frames.push(frame);
-    this.#bytes += frame.length;
+    this.#queued = this.#queued === undefined ? this.#flusher.begin(this, frame) : this.#queued.with(frame);
   }
 
-  /** Hands over what is queued. */
-  take(): readonly Uint8Array[] {
-    const frames = this.#frames;
-    this.#frames = [];
-    this.#bytes = 0;
-    return frames;
-  }
-
-  /** Sends what is queued now, for when the connection is about to be closed. */
+  /** Sends what is queued, now: at the end of the turn, or because the connection is about to be closed. */
   flush(): void {
-    const frames = this.take();
-    if (frames.length > 0) this.socket.send(join(frames));
+    const queued = this.#queued;
+    if (queued === undefined) return;
+    this.#queued = undefined;
+    this.socket.send(queued.bytes);
   }
-}
-
-function sameFrames(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
-  return a.length === b.length && a.every((frame, i) => frame === b[i]);
-}
-
-/** Several frames travel as one, a newline between. */
-function join(frames: readonly Uint8Array[]): Uint8Array {
-  const [first] = frames;
-  if (first !== undefined && frames.length === 1) return first;
-  const joined = new Uint8Array(frames.reduce((sum, frame) => sum + frame.length + 1, -1));
-  let at = 0;
-  for (const frame of frames) {
-    if (at > 0) joined[at++] = NEWLINE;
-    joined.set(frame, at);
-    at += frame.length;
-  }
-  return joined;
 }

@@ -25,7 +25,7 @@ import { channelOf, RECEIPTS, WAITED_FOR, type RunnableCommand } from "./command
 import type { GatewayContext } from "./context.ts";
 import { storeDeadLetter } from "./dead-letters.ts";
 import type { GatewayObserver } from "./observer.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, type OutboxOwner } from "./outbox.ts";
 import type { SharedPublication } from "./shared-publication.ts";
 import type { Handshake, Socket, SocketEvents } from "./socket.ts";
 import type { Subscription, SubscriptionHost } from "./subscription.ts";
@@ -54,7 +54,7 @@ export interface Identity {
   readonly extended: boolean;
 }
 
-export class Session implements SocketEvents, SubscriptionHost, Caller {
+export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Caller {
   /** The connection's id, a UUID. */
   readonly client: string;
   readonly address: string;
@@ -64,7 +64,6 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   readonly subscriptions: Map<string, Subscription> = new Map();
   /** By queue and group; those that take no further jobs as well. */
   readonly consumers: Map<string, SessionConsumer> = new Map();
-  readonly #onAuthenticated: () => void;
   readonly #busyChannels = new Map<string, Promise<void>>();
   #identity: Identity | undefined;
   #connecting: Promise<void> | undefined;
@@ -80,14 +79,13 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   #leaveHeartbeat: (() => void) | undefined;
   #cancelDeadline: (() => void) | undefined;
 
-  /** `onAuthenticated` is called once, when `connect` was accepted or the connection ended without. */
-  constructor(context: GatewayContext, socket: Socket, { address, origin }: Handshake, onAuthenticated: () => void) {
+  constructor(context: GatewayContext, socket: Socket, { address, origin }: Handshake) {
     this.context = context;
     this.client = context.clock.uuid();
     this.address = address;
     this.origin = origin;
-    this.#onAuthenticated = onAuthenticated;
-    this.outbox = new Outbox(socket, context.flusher, context.limits.queue_bytes, () => this.#onRoom());
+    this.outbox = new Outbox(socket, context.flusher, context.limits.queue_bytes, this);
+    context.open.add(this);
     this.#cancelDeadline = context.clock.after(context.limits.connect_timeout, () =>
       // A slow answer of the application is not the client's fault: it may come again.
       this.end(this.#connecting ? CLOSES.internal : CLOSES.stale),
@@ -141,6 +139,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
   }
 
   closed(): void {
+    this.context.open.delete(this);
     this.#ending ??= CLOSES.closed;
     this.#release();
   }
@@ -252,7 +251,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
     this.#leaveHeartbeat = this.context.heartbeat.add(this);
     this.context.sessions.add(this);
     this.observer.connected();
-    this.#onAuthenticated();
+    this.outbox.socket.authenticated?.();
     this.expireAt(identity.expireAt);
   }
 
@@ -332,10 +331,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
     this.context.rates.commands.forget(this.client);
     this.context.rates.publish.forget(this.client);
     this.context.rates.subscribe.forget(this.client);
-    if (this.#identity === undefined) {
-      this.#onAuthenticated();
-      return;
-    }
+    if (this.#identity === undefined) return;
     this.context.sessions.remove(this);
     const { code, message } = this.#ending ?? CLOSES.closed;
     this.observer.disconnected(code);
@@ -352,7 +348,7 @@ export class Session implements SocketEvents, SubscriptionHost, Caller {
 
   // ── from the subscriptions ─────────────────────────────────────────────────
 
-  #onRoom(): void {
+  hasRoomAgain(): void {
     for (const subscription of this.subscriptions.values()) subscription.drained();
     for (const consumer of this.consumers.values()) consumer.drained();
   }

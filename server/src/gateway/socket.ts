@@ -7,6 +7,8 @@ export interface Socket {
   send(frame: Uint8Array): void;
   /** Bytes handed over by `send` that the operating system has not taken yet. */
   readonly bufferedBytes: number;
+  /** Called once, when `connect` was accepted: listeners bound how many connections have not come so far. */
+  authenticated?(): void;
   /** Starts the closing handshake; `closed` follows. Does nothing on a closing socket. */
   close(code: number, reason: string): void;
   /** Ends the connection without a handshake; `closed` follows. */

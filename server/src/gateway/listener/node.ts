@@ -13,7 +13,7 @@ import { TextFrames } from "./text-frames.ts";
 /** What the listener hands connections to. */
 export interface Acceptor {
   readonly connections: number;
-  accept(socket: Socket, handshake: Handshake, onAuthenticated: () => void): SocketEvents;
+  accept(socket: Socket, handshake: Handshake): SocketEvents;
 }
 
 export interface ListenerOptions {
@@ -106,13 +106,9 @@ export class NodeListener {
       return refuse(socket, 503, CLOSES.connectionLimit.code, CLOSES.connectionLimit.message);
     }
     this.#unauthenticated.set(address, waiting + 1);
-    socket.once("close", released);
     const release = this.#releaser(address);
-    function released(): void {
-      release();
-    }
+    socket.once("close", release);
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      socket.off("close", released);
       this.#accept(webSocket, socket, { address, ...(origin !== undefined && { origin }) }, release);
     });
   }
@@ -131,8 +127,8 @@ export class NodeListener {
 
   #accept(webSocket: WebSocket, stream: Duplex, handshake: Handshake, release: () => void): void {
     this.#open.add(webSocket);
-    const socket = new NodeSocket(webSocket, stream, this.#frames, () => events.drained());
-    const events = this.#acceptor.accept(socket, handshake, release);
+    const socket = new NodeSocket(webSocket, stream, this.#frames, release, () => events.drained());
+    const events = this.#acceptor.accept(socket, handshake);
     webSocket.on("message", (data: RawData, isBinary: boolean) => {
       if (isBinary) webSocket.close(CLOSES.badRequest.code, "bad request: binary frames are not spoken here");
       else events.message(textOf(data));
@@ -152,14 +148,23 @@ class NodeSocket implements Socket {
   /** Frames go straight to it; absent where an extension (compression) makes each connection's frames its own. */
   readonly #stream: Duplex | undefined;
   readonly #frames: TextFrames;
-  /** One for all frames: nothing is made per frame. */
+  readonly authenticated: () => void;
   readonly #onSent: () => void;
+  #waiting = false;
 
-  constructor(webSocket: WebSocket, stream: Duplex, frames: TextFrames, onDrained: () => void) {
+  constructor(
+    webSocket: WebSocket,
+    stream: Duplex,
+    frames: TextFrames,
+    onAuthenticated: () => void,
+    onDrained: () => void,
+  ) {
     this.#webSocket = webSocket;
     this.#stream = webSocket.extensions === "" ? stream : undefined;
     this.#frames = frames;
+    this.authenticated = onAuthenticated;
     this.#onSent = () => {
+      this.#waiting = false;
       if (webSocket.bufferedAmount === 0) onDrained();
     };
   }
@@ -171,8 +176,13 @@ class NodeSocket implements Socket {
 
   send(frame: Uint8Array): void {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    if (this.#stream) this.#stream.write(this.#frames.of(frame), this.#onSent);
-    else this.#webSocket.send(frame, TEXT, this.#onSent);
+    if (!this.#stream) return this.#webSocket.send(frame, TEXT, this.#onSent);
+    // A callback for each frame would cost more than all else here: only what the system does not take at once has one.
+    this.#stream.write(this.#frames.of(frame));
+    if (this.#waiting || this.#stream.writableLength === 0) return;
+    this.#waiting = true;
+    // Done when all before it is.
+    this.#stream.write(NOTHING, this.#onSent);
   }
 
   close(code: number, reason: string): void {
@@ -185,6 +195,7 @@ class NodeSocket implements Socket {
 }
 
 const TEXT = { binary: false };
+const NOTHING = new Uint8Array();
 
 function textOf(data: RawData): string {
   if (Buffer.isBuffer(data)) return data.toString();
