@@ -22,6 +22,7 @@ const COMMANDS = {
   bench: ["bench/main.ts"],
   example: ["scripts/example.ts"],
   simulate: ["tests/simulation/main.ts"],
+  queues: ["tests/queue/main.ts"],
   brokers: ["scripts/brokers.ts"],
 };
 

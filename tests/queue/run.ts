@@ -1,167 +1,220 @@
-/** One run of the queue test: producers that repeat, workers and a server that are killed and frozen, and what came of it. */
+/**
+ * One run of the queue test: producers that repeat, workers that are killed, frozen, fail and overrun their leases, gateways and
+ * a store that are broken one way after the other; and what came of it.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as after } from "node:timers/promises";
-import { Todoku } from "@todoku/client";
 import type { ConfigInput } from "../../server/src/config.ts";
-import { Program } from "../program.ts";
-import type { SeededRandom } from "../seeded-random.ts";
+import type { Fault } from "../fleet/faults.ts";
+import { SeededRandom } from "../seeded-random.ts";
 import { ServerProcess } from "../server-process.ts";
-import { LEASE_MS, QUEUE, RESULTS, type Work } from "./work.ts";
+import { Crew } from "./crew.ts";
+import type { DeadJob, Outcome } from "./judge.ts";
+import { Producers } from "./producers.ts";
+import type { Setup } from "./setups.ts";
+import { LEASE_MS, MAX_ATTEMPTS, POSTS, QUEUE_NAMES, resultsOf, type Post, type Work } from "./work.ts";
+import type { WorkerTask } from "./worker.ts";
 
-const WORKER = path.join(import.meta.dirname, "worker.ts");
-/** So many that no job is given up because its workers were killed. */
-export const MAX_ATTEMPTS = 12;
-
-const open = { backbone: "local", publish: "any", history: "any" } as const;
-
-const CONFIG: ConfigInput = {
-  auth: { insecure: true },
-  client: { history_limit: 1_000_000, queue_bytes: "64MiB", rate: { commands: "off", publish: "off", user: "off" } },
-  backbones: { local: { type: "embedded", path: "data" } },
-  namespaces: {
-    jobs: {
-      ...open,
-      consume: "any",
-      delivery: "exactly-once",
-      queue: { lease: `${LEASE_MS}ms`, max_attempts: MAX_ATTEMPTS, backoff: "10ms..100ms" },
-    },
-    results: { ...open, delivery: "exactly-once", retention: { messages: 1_000_000 } },
-  },
-};
-
-export interface RunOptions {
-  readonly random: SeededRandom;
+export interface QueueRunOptions {
+  readonly seed: number;
+  readonly setup: Setup;
+  /** At least so many; more come while faults last. */
   readonly jobs: number;
+  /** Of so many jobs one is a zombie's, and one takes longer than its lease. */
+  readonly rare: number;
   readonly producers: number;
-  readonly workers: number;
-  readonly serverKills: number;
-  readonly mode: "fenced" | "unfenced";
+  readonly processes: number;
+  readonly workersPerProcess: number;
+  /** Default: those of the setup. */
+  readonly faults?: readonly Fault[];
+  /** For controls. */
+  readonly namespace?: Record<string, unknown>;
+  readonly queue?: Record<string, unknown>;
+  readonly nodeFlags?: readonly string[];
+  readonly told?: (line: string) => void;
 }
 
-export interface Outcome {
-  readonly jobs: readonly Work[];
+export interface QueueRun extends Outcome {
+  /** Worker processes that were killed or frozen. */
+  readonly struck: number;
   /** Publishes that were answered as repeated. */
   readonly duplicates: number;
-  /** The numbers of the jobs, as often as a result of each is stored. */
-  readonly results: readonly number[];
-  readonly dead: readonly { readonly n: number; readonly attempts: number }[];
-  readonly workerKills: number;
 }
 
-export async function queueRun(options: RunOptions): Promise<Outcome> {
-  const { random, workers, mode } = options;
-  await using server = await ServerProcess.start(CONFIG);
-  await server.keepCompiledCode();
-  const crew = new Crew(server.webSocketUrl, mode, workers);
-  try {
-    const ended = new AbortController();
-    const trouble = crew.trouble(random.fork(), ended.signal);
-    const [produced] = await Promise.all([produce(server.webSocketUrl, options), killAgain(server, options)]);
-    ended.abort();
-    await trouble;
-    await untilEmpty(server);
-    return { ...produced, ...(await whatCameOf(server)), workerKills: crew.kills };
-  } finally {
-    await crew.end();
+/** After the last fault all must be done within so many ms. */
+const HEALED_WITHIN_MS = 120_000;
+const CONCURRENCY = 16;
+const PAGE = 5000;
+const LETTERS = 1000;
+
+export async function queueRun(options: QueueRunOptions): Promise<QueueRun> {
+  const { seed, setup, jobs, faults = setup.faults, told = () => {} } = options;
+  const random = new SeededRandom(seed);
+  const begun = Date.now();
+  const say = (line: string): void => told(`${((Date.now() - begun) / 1000).toFixed(1)} s: ${line}`);
+  const folder = mkdtempSync(path.join(tmpdir(), "todoku-queue-"));
+  using _ = { [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+  await using store = await setup.open();
+  const config = configOf(store.settings, options);
+  await using gateways = await Gateways.start(config, options);
+  await using crew = new Crew(folder, tasksOf(gateways.urls, config, options));
+  const producers = new Producers(gateways.urls, options.producers, options.rare);
+
+  const stage = {
+    gateways: gateways.all,
+    redis: store.redis,
+    random: random.fork(),
+    progress: () => producers.progress(),
+    ...("proxy" in store && store.proxy && { proxy: store.proxy }),
+  };
+  const ended = new AbortController();
+  const trouble = crew.trouble(random.fork(), ended.signal);
+  const producing = producers.produce(random.fork());
+  for (const [i, fault] of faults.entries()) {
+    const share = jobs / (faults.length + 1);
+    producers.upTo(Math.ceil(share * (i + 1)));
+    // In the middle of its share, so that much is under way.
+    await producers.reach(share * (i + 0.5));
+    say(`${fault.name}; ${producers.acknowledged} jobs so far`);
+    await fault.strike(stage);
   }
+  producers.upTo(jobs);
+  producers.end();
+  await producing;
+  say(`${producers.acknowledged} jobs are acknowledged`);
+  ended.abort();
+  await trouble;
+  const [gateway] = gateways.all;
+  if (!gateway) throw new Error("a run needs a gateway");
+  await untilEmpty(gateway);
+  say("all are done");
+  return {
+    jobs: producers.jobs,
+    attempts: crew.attempts(),
+    effects: (await Promise.all(POSTS.map((post) => effectsOf(gateway, post)))).flat(),
+    dead: (await Promise.all(QUEUE_NAMES.map((queue) => deadOf(gateway, queue)))).flat(),
+    struck: crew.struck,
+    duplicates: producers.duplicates,
+  };
 }
 
-async function produce(
-  url: string,
-  { random, jobs: count, producers }: RunOptions,
-): Promise<Pick<Outcome, "jobs" | "duplicates">> {
-  const jobs = Array.from({ length: count }, (_, n): Work => ({
-    n,
-    kind: n % 50 === 7 ? "bad" : n % 40 === 3 ? "overrun" : "good",
+function configOf(
+  settings: Record<string, unknown>,
+  { setup: { delivery }, namespace, queue }: QueueRunOptions,
+): ConfigInput {
+  const open = { backbone: "store", publish: "any", history: "any", delivery } as const;
+  return {
+    auth: { insecure: true },
+    client: {
+      // Long enough that a process which stands still past its leases keeps its connections, and comes back as a zombie.
+      ping: "5s",
+      pong: "4s",
+      history_limit: PAGE,
+      queue_bytes: "64MiB",
+      unauthenticated_per_address: 10_000,
+      rate: { commands: "off", publish: "off", subscribe: "off", connects: "off", user: "off" },
+    },
+    log: { level: "silent" },
+    backbones: { store: settings as never },
+    namespaces: {
+      jobs: {
+        ...open,
+        consume: "any",
+        queue: { lease: `${LEASE_MS}ms`, max_attempts: MAX_ATTEMPTS, backoff: "10ms..100ms", ...queue },
+        ...namespace,
+      },
+      results: { ...open, retention: { messages: 10_000_000 }, ...namespace },
+    },
+  };
+}
+
+/** Every post has as many workers as the others; every third process reaches the backbone with no gateway between, if it can. */
+function tasksOf(
+  urls: readonly string[],
+  config: ConfigInput,
+  { setup, processes, workersPerProcess }: QueueRunOptions,
+): readonly Omit<WorkerTask, "attempts">[] {
+  return Array.from({ length: processes }, (_, i) => ({
+    through: setup.shared && i % 3 === 2 ? { config } : { url: urls[i % urls.length] ?? "" },
+    posts: Array.from({ length: workersPerProcess }, (_, j) => POSTS[(i + j) % POSTS.length] as Post),
+    concurrency: CONCURRENCY,
   }));
-  let duplicates = 0;
-  const shares = Array.from({ length: producers }, (_, i) => jobs.filter(({ n }) => n % producers === i));
-  await Promise.all(
-    shares.map(async (share) => {
-      const luck = random.fork();
-      const client = new Todoku<{ [QUEUE]: Work }>(url, { backoff: { firstMs: 20, lastMs: 200 }, timeoutMs: 2000 });
-      client.on("error", () => {});
-      for (const work of share) {
-        const { duplicate } = await client.publish(QUEUE, work, { key: `job ${work.n}` });
-        // Some applications repeat what was stored.
-        const again = luck.next() < 0.1 && (await client.publish(QUEUE, work, { key: `job ${work.n}` })).duplicate;
-        duplicates += Number(duplicate) + Number(again);
-        await after(luck.integer(0, 30));
-      }
-      await client.close();
-    }),
-  );
-  return { jobs, duplicates };
 }
 
-async function killAgain(server: ServerProcess, { random, serverKills }: RunOptions): Promise<void> {
-  for (let i = 0; i < serverKills; i++) {
-    await after(random.integer(500, 1500));
-    await server.kill();
-    await server.restart();
+class Gateways implements AsyncDisposable {
+  readonly all: readonly ServerProcess[];
+
+  private constructor(all: readonly ServerProcess[]) {
+    this.all = all;
+  }
+
+  static async start(config: ConfigInput, { setup, nodeFlags = [] }: QueueRunOptions): Promise<Gateways> {
+    const all = await Promise.all(Array.from({ length: setup.gateways }, () => ServerProcess.start(config, nodeFlags)));
+    await Promise.all(all.map((gateway) => gateway.keepCompiledCode()));
+    return new Gateways(all);
+  }
+
+  get urls(): readonly string[] {
+    return this.all.map(({ webSocketUrl }) => webSocketUrl);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.all.map((gateway) => gateway[Symbol.asyncDispose]()));
   }
 }
 
-/** The workers, each a process. */
-class Crew {
-  kills = 0;
-  readonly #url: string;
-  readonly #mode: string;
-  readonly #workers: Program[];
-
-  constructor(url: string, mode: string, count: number) {
-    this.#url = url;
-    this.#mode = mode;
-    this.#workers = Array.from({ length: count }, () => this.#start());
-  }
-
-  /** Kills and freezes one after the other until the signal. */
-  async trouble(random: SeededRandom, ended: AbortSignal): Promise<void> {
-    while (!ended.aborted) {
-      await after(random.integer(100, 500));
-      const at = random.integer(0, this.#workers.length - 1);
-      const worker = this.#workers[at];
-      if (!worker) continue;
-      this.kills++;
-      if (random.next() < 0.5) {
-        await worker.end("SIGKILL");
-        this.#workers[at] = this.#start();
-      } else {
-        worker.signal("SIGSTOP");
-        await after(LEASE_MS * 1.5);
-        worker.signal("SIGCONT");
-      }
-    }
-  }
-
-  async end(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.end("SIGKILL")));
-  }
-
-  #start(): Program {
-    return new Program(WORKER, [this.#url, this.#mode]);
-  }
-}
-
-async function untilEmpty(server: ServerProcess): Promise<void> {
+async function untilEmpty(gateway: ServerProcess): Promise<void> {
+  const deadline = Date.now() + HEALED_WITHIN_MS;
   for (;;) {
-    const { jobs } = await server.api<{ jobs: number }>("queue_info", { queue: QUEUE });
-    if (jobs === 0) return;
+    const kept = await Promise.all(
+      QUEUE_NAMES.map(async (queue) => gateway.api<{ readonly jobs: number }>("queue_info", { queue })),
+    );
+    if (kept.every(({ jobs }) => jobs === 0)) return;
+    if (Date.now() > deadline) {
+      throw new Error(`not done ${HEALED_WITHIN_MS / 1000} s after the last fault: ${JSON.stringify(kept)}`);
+    }
     await after(100);
   }
 }
 
-async function whatCameOf(server: ServerProcess): Promise<Pick<Outcome, "results" | "dead">> {
-  interface Kept {
-    readonly publications: readonly { readonly data: { readonly n: number } }[];
+async function effectsOf(gateway: ServerProcess, post: Post): Promise<Outcome["effects"]> {
+  interface Page {
+    readonly epoch: string;
+    readonly publications: readonly { readonly offset: number; readonly data: { readonly n: number } }[];
   }
-  interface Letters {
-    readonly dead_letters: readonly { readonly attempts: number; readonly job: { readonly data: Work } }[];
+  const effects: (Post & { readonly n: number })[] = [];
+  let since: { offset: number; epoch: string } | undefined;
+  for (;;) {
+    const asked = { channel: resultsOf(post.queue, post.group), limit: PAGE, ...(since && { since }) };
+    const { epoch, publications } = await gateway.api<Page>("history", asked);
+    const last = publications.at(-1);
+    if (!last) return effects;
+    since = { offset: last.offset, epoch };
+    for (const { data } of publications) effects.push({ ...post, n: data.n });
   }
-  const { publications } = await server.api<Kept>("history", { channel: RESULTS, limit: -1 });
-  const { dead_letters: letters } = await server.api<Letters>("dead_list", { queue: QUEUE, limit: 1000 });
-  return {
-    results: publications.map(({ data }) => data.n),
-    dead: letters.map(({ attempts, job }) => ({ n: job.data.n, attempts })),
-  };
+}
+
+async function deadOf(gateway: ServerProcess, queue: Post["queue"]): Promise<readonly DeadJob[]> {
+  interface Page {
+    readonly dead_letters: readonly {
+      readonly id: string;
+      readonly group: string;
+      readonly attempts: number;
+      readonly job: { readonly data: Work };
+    }[];
+  }
+  const dead: DeadJob[] = [];
+  let after: string | undefined;
+  for (;;) {
+    const { dead_letters: letters } = await gateway.api<Page>("dead_list", {
+      queue,
+      limit: LETTERS,
+      ...(after !== undefined && { after }),
+    });
+    if (letters.length === 0) return dead;
+    after = letters.at(-1)?.id;
+    for (const { group, attempts, job } of letters) dead.push({ queue, group, attempts, n: job.data.n });
+  }
 }
