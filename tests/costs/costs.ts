@@ -9,13 +9,13 @@ export interface Cost {
 }
 
 export const COSTS = {
-  deliveryBytes: { what: "bytes allocated per delivery, at-most-once", most: 450 },
-  loggedDeliveryBytes: { what: "bytes allocated per delivery from a log", most: 510 },
+  deliveryBytes: { what: "bytes allocated per delivery, at-most-once", most: 230 },
+  loggedDeliveryBytes: { what: "bytes allocated per delivery from a log", most: 290 },
   writes: { what: "writes to a connection in a turn with ten publications", most: 1 },
   framesMade: { what: "frames made in a turn with one publication to all connections", most: 1 },
   asyncPerDelivery: { what: "promises, timers and callbacks made per delivery", most: 0.1 },
   publishBytes: { what: "bytes allocated per publish of a client, with its answer", most: 13_000 },
-  idleBytes: { what: "bytes held by an idle connection with one subscription, without its socket", most: 4000 },
+  idleBytes: { what: "bytes held by an idle connection with one subscription, without its socket", most: 3300 },
   leftBytes: { what: "bytes still held by a connection that has ended", most: 200 },
 } as const satisfies Readonly<Record<string, Cost>>;
 

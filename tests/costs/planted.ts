@@ -19,7 +19,7 @@ export type Slowdown = "encoding" | "promise" | "timer" | "write" | "copy" | "fa
 
 export const PLANTED: Readonly<Record<Slowdown, Planted>> = {
   encoding: { plant: encodePerSubscriber, found: ["deliveryBytes", "framesMade"] },
-  promise: { plant: promisePerDelivery, found: ["deliveryBytes", "asyncPerDelivery"] },
+  promise: { plant: promisePerDelivery, found: ["asyncPerDelivery"] },
   timer: { plant: timerPerDelivery, found: ["asyncPerDelivery"] },
   write: { plant: writePerPublication, found: ["writes"] },
   copy: { plant: copyPerPublish, found: ["publishBytes"] },
