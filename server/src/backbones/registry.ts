@@ -7,6 +7,8 @@ import type { Clock } from "../clock.ts";
 import { duration, optionalBytes, optionalDuration } from "../units.ts";
 import { BackboneError, type Backbone, type Capabilities, type Facet } from "./contract.ts";
 import { EMBEDDED_CAPABILITIES } from "./embedded/capabilities.ts";
+import { KAFKA_CAPABILITIES } from "./kafka/capabilities.ts";
+import { KAFKA_CONNECTION, kafkaProblems } from "./kafka/settings.ts";
 import { MEMORY_CAPABILITIES } from "./memory.ts";
 import {
   CONFIRM,
@@ -29,6 +31,7 @@ export const BACKBONE_TYPES: Readonly<Record<BackboneSettings["type"], BackboneT
   "redis-pubsub": { capabilities: REDIS_PUBSUB_CAPABILITIES, facets: ["bus"] },
   "redis-sharded": { capabilities: REDIS_SHARDED_CAPABILITIES, facets: ["bus"] },
   "redis-streams": { capabilities: redisStreamsCapabilities("replicas"), facets: ["bus", "log", "cursors", "queue"] },
+  kafka: { capabilities: KAFKA_CAPABILITIES, facets: ["bus", "log"] },
 };
 
 export const backboneSchema = z.discriminatedUnion("type", [
@@ -90,6 +93,9 @@ export const backboneSchema = z.discriminatedUnion("type", [
       cursor_lifetime: duration("90d").describe("A durable subscription that is not used for so long is forgotten."),
     })
     .describe("Redis Streams: messages kept for days, on one server, behind Sentinels, or in a Cluster."),
+  z
+    .strictObject({ type: z.literal("kafka"), ...KAFKA_CONNECTION })
+    .describe("Apache Kafka: messages kept for long, on the partitions of a topic per namespace."),
 ]);
 
 export type BackboneSettings = z.output<typeof backboneSchema>;
@@ -106,6 +112,8 @@ export function backboneProblems(name: string, settings: BackboneSettings): read
       return connectionProblems(at, settings);
     case "redis-streams":
       return [...connectionProblems(at, settings), ...streamsProblems(at, settings)];
+    case "kafka":
+      return kafkaProblems(at, settings);
   }
 }
 
@@ -122,28 +130,33 @@ export async function createBackbone(name: string, settings: BackboneSettings, c
       return new EmbeddedBackbone(name, { path, ...(max_size !== undefined && { maxSize: max_size }) }, clock);
     }
     case "redis-pubsub": {
-      const { RedisPubSubBackbone } = await load(name, "ioredis", () => import("./redis/pubsub.ts"));
+      const { RedisPubSubBackbone } = await load(name, "ioredis", "", () => import("./redis/pubsub.ts"));
       return new RedisPubSubBackbone(name, settings);
     }
     case "redis-sharded": {
-      const { RedisShardedBackbone } = await load(name, "ioredis", () => import("./redis/sharded.ts"));
+      const { RedisShardedBackbone } = await load(name, "ioredis", "", () => import("./redis/sharded.ts"));
       return new RedisShardedBackbone(name, settings);
     }
     case "redis-streams": {
-      const { RedisStreamsBackbone } = await load(name, "ioredis", () => import("./redis/streams/streams.ts"));
+      const { RedisStreamsBackbone } = await load(name, "ioredis", "", () => import("./redis/streams/streams.ts"));
       return new RedisStreamsBackbone(name, settings, clock);
+    }
+    case "kafka": {
+      const { KafkaBackbone } = await load(name, "@platformatic/kafka", "@2", () => import("./kafka/kafka.ts"));
+      return new KafkaBackbone(name, settings, clock);
     }
   }
 }
 
-/** The client library of a broker is installed by who uses that broker. */
-async function load<T>(name: string, library: string, file: () => Promise<T>): Promise<T> {
+/** The client library of a broker is installed by who uses that broker; `version` where npm may choose one that is too old. */
+async function load<T>(name: string, library: string, version: string, file: () => Promise<T>): Promise<T> {
   try {
     return await file();
   } catch (error) {
     const absent = error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND";
     if (!absent) throw error;
-    throw new BackboneError("invalid", `[${name}] needs the package ${library}. Install it: npm install ${library}`, {
+    const install = `npm install ${library}${version}`;
+    throw new BackboneError("invalid", `[${name}] needs the package ${library}. Install it: ${install}`, {
       cause: error,
     });
   }

@@ -1,0 +1,308 @@
+/** Reads partitions to their end and goes on from there: those that somebody needs, and for a while longer. */
+import type { Clock } from "../../clock.ts";
+import type { BackboneError } from "../contract.ts";
+import type { FetchedPartition, KafkaCluster, Topic } from "./cluster.ts";
+import { asBackboneError, CODE, invalid, unavailable } from "./failure.ts";
+import { placedRecords, type PlacedRecord } from "./records.ts";
+
+/** A partition that nobody needs is followed so long: who leaves often comes back. */
+const LINGER_MS = 60_000;
+/** After a failure. */
+const PAUSE_MS = 100;
+/** While a partition is being caught up with, or waits to be taken into its broker's fetch. */
+const CATCH_UP_WAIT_MS = 20;
+/** No call waits longer for a partition. */
+const PATIENCE_MS = 5000;
+
+/** What becomes of the records of a partition. */
+export interface Reading {
+  /** In the order of the log, each once. */
+  take(record: PlacedRecord): void;
+  /** What is before `start` is not in the log any more. */
+  trim(start: number): void;
+  /** Everything before `start` is gone and was never taken: what was read so far is to be forgotten. */
+  reset(start: number): void;
+}
+
+interface Waiter {
+  readonly offset: number;
+  readonly resolve: () => void;
+  readonly reject: (error: BackboneError) => void;
+  readonly cancel: () => void;
+}
+
+export interface FollowedOptions {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly from: "earliest" | "latest";
+  readonly reading: Reading;
+}
+
+/** One partition, followed while it is needed. Offsets are Kafka's. */
+export class FollowedPartition {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly from: "earliest" | "latest";
+  readonly reading: Reading;
+  /** The first that was not taken yet; undefined until it is known where to begin. */
+  next: number | undefined;
+  /** It has been read up to what was its end when it was begun or taken up again. */
+  live = false;
+  /** Nobody reads it before this is awaited. */
+  catchingUp: Promise<void> | undefined;
+  /** Its broker's fetch reads it. */
+  joined = false;
+  /** A person must look: it is not read any more. */
+  broken: BackboneError | undefined;
+  usedAt = 0;
+  holders = 0;
+  readonly waiters: Set<Waiter> = new Set();
+
+  constructor({ topic, partition, from, reading }: FollowedOptions) {
+    this.topic = topic;
+    this.partition = partition;
+    this.from = from;
+    this.reading = reading;
+  }
+
+  take(fetched: FetchedPartition): void {
+    if (this.next === undefined) return;
+    const start = Number(fetched.logStartOffset);
+    const { records, next } = placedRecords(fetched, this.next);
+    for (const record of records) this.reading.take(record);
+    this.next = next;
+    if (start > 0) this.reading.trim(start);
+    for (const waiter of this.waiters) {
+      if (waiter.offset > next) continue;
+      this.waiters.delete(waiter);
+      waiter.cancel();
+      waiter.resolve();
+    }
+  }
+
+  fail(error: BackboneError): void {
+    for (const waiter of this.waiters) {
+      waiter.cancel();
+      waiter.reject(error);
+    }
+    this.waiters.clear();
+  }
+}
+
+export class Follower {
+  readonly #cluster: KafkaCluster;
+  readonly #clock: Clock;
+  readonly #mostBytes: number;
+  readonly #followed = new Set<FollowedPartition>();
+  readonly #loops = new Map<number, Promise<void>>();
+  #stopLinger: (() => void) | undefined;
+  #open = false;
+
+  /** `mostBytes` are asked of a partition at once. */
+  constructor(cluster: KafkaCluster, clock: Clock, mostBytes: number) {
+    this.#cluster = cluster;
+    this.#clock = clock;
+    this.#mostBytes = mostBytes;
+  }
+
+  open(): void {
+    this.#open = true;
+    const again = (): void => {
+      this.#stopLinger = this.#clock.after(LINGER_MS / 2, again);
+      this.#letGo();
+    };
+    again();
+  }
+
+  /** Resolves when nothing is being read any more. */
+  async close(): Promise<void> {
+    this.#open = false;
+    this.#stopLinger?.();
+    const closed = unavailable(this.#cluster.name, "the backbone is closed");
+    const all = [...this.#followed];
+    this.#followed.clear();
+    for (const partition of all) partition.fail(closed);
+    await Promise.all([...this.#loops.values(), ...all.map(({ catchingUp }) => catchingUp)]);
+  }
+
+  /**
+   * Resolves when the partition is read up to its end, and goes on reading it for a while.
+   *
+   * @throws BackboneError when that takes too long.
+   */
+  async use(partition: FollowedPartition): Promise<void> {
+    if (!this.#open) throw unavailable(this.#cluster.name, "the backbone is closed");
+    if (partition.broken) throw partition.broken;
+    partition.usedAt = this.#clock.now();
+    if (!this.#followed.has(partition)) {
+      this.#followed.add(partition);
+      partition.live = false;
+      this.#byItself(partition);
+    }
+    if (partition.live) return;
+    await this.#waitFor(partition, Number.POSITIVE_INFINITY);
+  }
+
+  /** Resolves when everything before `offset` was taken. @throws BackboneError when that takes too long. */
+  async until(partition: FollowedPartition, offset: number): Promise<void> {
+    if (partition.next !== undefined && partition.next >= offset) return;
+    await this.#waitFor(partition, offset);
+  }
+
+  /** `POSITIVE_INFINITY`: until it is live. */
+  #waitFor(partition: FollowedPartition, offset: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(PATIENCE_MS, () => {
+        partition.waiters.delete(waiter);
+        const at = `${partition.topic.name}/${partition.partition} is read up to ${partition.next ?? "nowhere"}`;
+        reject(unavailable(this.#cluster.name, `${at} after ${PATIENCE_MS / 1000} s of waiting. Try again`));
+      });
+      const waiter: Waiter = { offset, resolve, reject, cancel };
+      partition.waiters.add(waiter);
+    });
+  }
+
+  #becameLive(partition: FollowedPartition): void {
+    partition.live = true;
+    for (const waiter of partition.waiters) {
+      if (waiter.offset !== Number.POSITIVE_INFINITY) continue;
+      partition.waiters.delete(waiter);
+      waiter.cancel();
+      waiter.resolve();
+    }
+  }
+
+  #byItself(partition: FollowedPartition): void {
+    partition.joined = false;
+    if (partition.catchingUp) return;
+    partition.catchingUp = this.#catchUp(partition).finally(() => {
+      partition.catchingUp = undefined;
+    });
+  }
+
+  /** Reads the partition by itself, until its broker's fetch reads it along with the others. */
+  async #catchUp(partition: FollowedPartition): Promise<void> {
+    let end: number | undefined;
+    while (this.#isFollowed(partition) && !partition.joined) {
+      try {
+        const leader = this.#cluster.leaderOf(partition.topic, partition.partition);
+        if (leader === undefined) throw unavailable(this.#cluster.name, "no leader");
+        if (partition.next === undefined) {
+          const [begin] = await this.#cluster.listOffsets(leader, [partition], partition.from);
+          if (begin === undefined) throw unavailable(this.#cluster.name, "no offset");
+          partition.next = begin;
+          if (partition.from === "earliest") partition.reading.reset(begin);
+        }
+        if (end === undefined) [end] = await this.#cluster.listOffsets(leader, [partition], "latest");
+        if (end !== undefined && partition.next >= end && !partition.live) this.#becameLive(partition);
+        if (partition.live) this.#loop(leader);
+        const waitMs = partition.live ? CATCH_UP_WAIT_MS : 0;
+        await this.#fetch("read", leader, [partition], waitMs);
+      } catch (error) {
+        await this.#pauseAfter(error);
+      }
+    }
+  }
+
+  /** Starts the fetches from a broker, if there are none. */
+  #loop(node: number): void {
+    if (this.#loops.has(node)) return;
+    const running = this.#follow(node).finally(() => this.#loops.delete(node));
+    this.#loops.set(node, running);
+  }
+
+  async #follow(node: number): Promise<void> {
+    for (;;) {
+      const mine = [...this.#followed].filter(
+        (partition) =>
+          partition.live && !partition.broken && this.#cluster.leaderOf(partition.topic, partition.partition) === node,
+      );
+      if (!this.#open || mine.length === 0) return;
+      for (const partition of mine) partition.joined = true;
+      try {
+        await this.#fetch("follow", node, mine);
+      } catch (error) {
+        await this.#pauseAfter(error);
+      }
+      this.#loopAll();
+    }
+  }
+
+  /** A partition may have got another leader. */
+  #loopAll(): void {
+    if (!this.#open) return;
+    for (const partition of this.#followed) {
+      if (!partition.joined || partition.broken) continue;
+      const leader = this.#cluster.leaderOf(partition.topic, partition.partition);
+      if (leader === undefined) this.#byItself(partition);
+      else this.#loop(leader);
+    }
+  }
+
+  async #fetch(
+    line: "follow" | "read",
+    node: number,
+    partitions: readonly FollowedPartition[],
+    waitMs?: number,
+  ): Promise<void> {
+    const maxBytes = this.#mostBytes;
+    const from = partitions.flatMap(({ topic, partition, next }) =>
+      next === undefined ? [] : [{ topic, partition, offset: next, maxBytes }],
+    );
+    const fetched = await this.#cluster.fetch(line, node, from, waitMs);
+    let stale = false;
+    for (const partition of partitions) {
+      const answer = fetched.get(partition.topic.id)?.get(partition.partition);
+      if (!answer || !this.#isFollowed(partition)) continue;
+      if (answer.errorCode === CODE.NONE) partition.take(answer);
+      else if (answer.errorCode === CODE.OFFSET_OUT_OF_RANGE) await this.#outOfRange(node, partition);
+      else stale = true;
+    }
+    if (stale) throw unavailable(this.#cluster.name, `broker ${node} does not lead what it led`);
+  }
+
+  /** The log begins after the place where reading stopped, or ends before it. */
+  async #outOfRange(node: number, partition: FollowedPartition): Promise<void> {
+    const [start] = await this.#cluster.listOffsets(node, [partition], "earliest");
+    if (start === undefined || partition.next === undefined) return;
+    if (start > partition.next) {
+      partition.next = start;
+      partition.reading.reset(start);
+      return;
+    }
+    const [end] = await this.#cluster.listOffsets(node, [partition], "latest");
+    // A new leader learns late what is committed: its end may seem to lie before ours for a moment.
+    if (end === undefined || end >= partition.next) return;
+    const { name } = partition.topic;
+    partition.broken = invalid(
+      this.#cluster.name,
+      `partition ${partition.partition} of ${name} ends at ${end}, and was read up to ${partition.next}: messages that were ` +
+        `acknowledged are lost. Set unclean.leader.election.enable=false on ${name}, and restart the gateways`,
+    );
+    partition.fail(partition.broken);
+  }
+
+  async #pauseAfter(what: unknown): Promise<void> {
+    if (!this.#open) return;
+    await this.#pause();
+    const failure = asBackboneError(this.#cluster.name, what, "read");
+    if (failure.reason === "invalid") for (const partition of this.#followed) partition.fail(failure);
+    await this.#cluster.refresh().catch(() => {});
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#clock.after(PAUSE_MS, resolve));
+  }
+
+  #letGo(): void {
+    const now = this.#clock.now();
+    for (const partition of this.#followed) {
+      const needed = partition.holders > 0 || partition.waiters.size > 0 || now - partition.usedAt < LINGER_MS;
+      if (!needed) this.#followed.delete(partition);
+    }
+  }
+
+  #isFollowed(partition: FollowedPartition): boolean {
+    return this.#open && this.#followed.has(partition) && !partition.broken;
+  }
+}

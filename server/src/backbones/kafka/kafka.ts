@@ -1,0 +1,94 @@
+/**
+ * Apache Kafka: bus and log on the partitions of a topic per namespace.
+ *
+ * Connection: Apache Kafka 3.1 or newer; per broker one connection that waits for news, one for reading and one for writing. No call
+ * hangs longer than about five seconds. The user needs the rights of `docs/reference/backbones/kafka.md`.
+ *
+ * Delivery semantics: a message is a plain record (key = channel, value = data) in the partition that Kafka's own clients would
+ * choose, written with acks=all by an idempotent producer. Gateways assign themselves the partitions that they need, and read them
+ * back: a record whose idempotency key occurred before in its channel, within the window, is a repeat, for every reader alike. A publish is
+ * answered when its record was read back, so that `duplicate` is always known. The epoch is the topic's id.
+ *
+ * Capabilities: exactly-once, durable, shared, announces its appends; retention by age; an idempotency window of up to a day.
+ *
+ * Limits: the number of partitions is fixed. Each gateway keeps an index of the partitions that it follows: some bytes per message and some
+ * hundred per channel. Removed messages are not served any more, but lie on the brokers' disks until retention takes them.
+ */
+import type { Clock } from "../../clock.ts";
+import type { Backbone, Bus, Capabilities, Log } from "../contract.ts";
+import { LocalBus } from "../local-bus.ts";
+import { Appender } from "./appender.ts";
+import { KafkaBus } from "./bus.ts";
+import { KAFKA_CAPABILITIES } from "./capabilities.ts";
+import { KafkaCluster } from "./cluster.ts";
+import { unavailable } from "./failure.ts";
+import { Follower } from "./follower.ts";
+import { KafkaLog } from "./log.ts";
+import { Places } from "./places.ts";
+import type { KafkaSettings } from "./settings.ts";
+import { Topics } from "./topics.ts";
+
+export class KafkaBackbone implements Backbone {
+  readonly type = "kafka";
+  readonly capabilities: Capabilities = KAFKA_CAPABILITIES;
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly #name: string;
+  readonly #cluster: KafkaCluster;
+  readonly #topics: Topics;
+  readonly #follower: Follower;
+  readonly #appender: Appender;
+  readonly #listeners = new LocalBus();
+  #open = false;
+
+  /** `name` is the configured name. */
+  constructor(name: string, settings: KafkaSettings, clock: Clock) {
+    this.#name = name;
+    const cluster = new KafkaCluster(name, settings);
+    const topics = new Topics(cluster, settings);
+    const follower = new Follower(cluster, clock, settings.read_bytes);
+    const appender = new Appender(cluster, clock);
+    const announce = this.#listeners.emit.bind(this.#listeners);
+    const places = new Places(cluster, topics, follower, settings, announce);
+    const log = new KafkaLog(cluster, places, follower, appender, clock, settings.read_bytes);
+    const bus = new KafkaBus(cluster, topics, follower, appender, places, settings, this.#listeners);
+    this.#cluster = cluster;
+    this.#topics = topics;
+    this.#follower = follower;
+    this.#appender = appender;
+    this.bus = {
+      publish: (channel, frame) => this.#whileOpen(() => bus.publish(channel, frame)),
+      subscribe: (channel, listener) => this.#whileOpen(() => bus.subscribe(channel, listener)),
+    };
+    this.log = {
+      append: (...given) => this.#whileOpen(() => log.append(...given)),
+      read: (...given) => this.#whileOpen(() => log.read(...given)),
+      heads: (...given) => this.#whileOpen(() => log.heads(...given)),
+      remove: (...given) => this.#whileOpen(() => log.remove(...given)),
+    };
+  }
+
+  async open(): Promise<void> {
+    await this.#cluster.open();
+    this.#follower.open();
+    this.#appender.open();
+    this.#open = true;
+  }
+
+  async close(): Promise<void> {
+    this.#open = false;
+    this.#listeners.clear();
+    this.#appender.close();
+    await Promise.all([this.#cluster.close(), this.#topics.close()]);
+    await this.#follower.close();
+  }
+
+  async check(): Promise<void> {
+    await this.#whileOpen(() => this.#cluster.check());
+  }
+
+  async #whileOpen<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.#open) throw unavailable(this.#name, "the backbone is closed");
+    return work();
+  }
+}

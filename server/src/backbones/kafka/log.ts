@@ -1,0 +1,276 @@
+/** The log facet: the channels of a namespace share the partitions of its topic. */
+import type { Clock } from "../../clock.ts";
+import {
+  BackboneError,
+  type AppendOptions,
+  type Appended,
+  type Head,
+  type Log,
+  type Message,
+  type Range,
+  type ReadOptions,
+  type StoredMessage,
+} from "../contract.ts";
+import type { Appender } from "./appender.ts";
+import type { KafkaCluster } from "./cluster.ts";
+import { asBackboneError, CODE, unavailable } from "./failure.ts";
+import type { Follower } from "./follower.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import type { Place, Places } from "./places.ts";
+import { meaningOf, placedRecords, recordOf, removalOf } from "./records.ts";
+
+const PATIENCE_MS = 5000;
+const PAUSE_MS = 50;
+/** Messages that lie closer together than this are fetched together. */
+const NEAR = 200;
+const SPAN = 2000;
+/** For a message that lies alone; its whole batch comes anyway. */
+const LONE_BYTES = 1024;
+
+interface Freshening {
+  readonly log: PartitionLog;
+  readonly resolve: (end: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class KafkaLog implements Log {
+  readonly #cluster: KafkaCluster;
+  readonly #places: Places;
+  readonly #follower: Follower;
+  readonly #appender: Appender;
+  readonly #clock: Clock;
+  readonly #mostBytes: number;
+  #freshening: Freshening[] = [];
+
+  constructor(
+    cluster: KafkaCluster,
+    places: Places,
+    follower: Follower,
+    appender: Appender,
+    clock: Clock,
+    mostBytes: number,
+  ) {
+    this.#cluster = cluster;
+    this.#places = places;
+    this.#follower = follower;
+    this.#appender = appender;
+    this.#clock = clock;
+    this.#mostBytes = mostBytes;
+  }
+
+  async append(channel: string, message: Message, { dedupe }: AppendOptions): Promise<Appended> {
+    const { log, offset } = await this.#write(channel, recordOf(channel, message, dedupe));
+    const first = log.index.repeatOf(offset);
+    return { epoch: log.epoch, offset: first ?? offset, duplicate: first !== undefined };
+  }
+
+  async read(channel: string, options: ReadOptions): Promise<Range> {
+    const log = await this.#fresh(this.#places.of(channel));
+    for (;;) {
+      const { offsets, head, trimmed } = log.index.state(channel);
+      const messages = await this.#messages(log, channel, wanted(offsets, options), options);
+      if (messages) return { epoch: log.epoch, messages, head, trimmed };
+    }
+  }
+
+  async heads(channels: readonly string[]): Promise<readonly Head[]> {
+    const places = channels.map((channel) => this.#places.of(channel));
+    const logs = new Map(
+      await Promise.all([...new Set(places)].map(async (place) => [place, await this.#fresh(place)] as const)),
+    );
+    return channels.map((channel, i) => {
+      const place = places[i];
+      const log = place && logs.get(place);
+      if (!log) throw unavailable(this.#cluster.name, "the partition is not known");
+      const { head, trimmed } = log.index.state(channel);
+      return { epoch: log.epoch, offset: head, trimmed };
+    });
+  }
+
+  async remove(channel: string): Promise<void> {
+    await this.#write(channel, removalOf(channel));
+  }
+
+  /** Writes, and reads back: only the log says whether a record repeats an earlier one. */
+  async #write(
+    channel: string,
+    record: ReturnType<typeof recordOf>,
+  ): Promise<{ readonly log: PartitionLog; readonly offset: number }> {
+    const place = this.#places.of(channel);
+    // Called in the order of the appends, and before anything is awaited: the lane keeps their order.
+    const stored = this.#appender.append(place, record);
+    void this.#places.open(place).then(
+      () => this.#appender.wake(),
+      (error: unknown) => {
+        const failure = asBackboneError(this.#cluster.name, error, "read");
+        if (failure.reason === "invalid") this.#appender.refuse(place, failure);
+      },
+    );
+    const offset = await stored;
+    const { log } = place;
+    if (!log) throw new BackboneError("unknown", `[${this.#cluster.name}] the topic is gone`);
+    try {
+      await this.#follower.until(log.followed, offset + 1);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new BackboneError("unknown", `[${this.#cluster.name}] stored, and not read back yet (${why})`, {
+        cause: error,
+      });
+    }
+    return { log, offset: offset + 1 };
+  }
+
+  /** Resolves when everything that was stored by anybody before this call was read. */
+  async #fresh(place: Place): Promise<PartitionLog> {
+    const log = await this.#places.open(place);
+    const end = await new Promise<number>((resolve, reject) => {
+      if (this.#freshening.push({ log, resolve, reject }) === 1) this.#clock.soon(() => void this.#askForEnds());
+    });
+    await this.#follower.until(log.followed, end);
+    return log;
+  }
+
+  /** One question to each broker for everybody who waits. */
+  async #askForEnds(): Promise<void> {
+    const asked = this.#freshening;
+    this.#freshening = [];
+    const deadline = this.#clock.now() + PATIENCE_MS;
+    let left = asked;
+    for (;;) {
+      const byLeader = Map.groupBy(left, ({ log: { followed } }) =>
+        this.#cluster.leaderOf(followed.topic, followed.partition),
+      );
+      const answered = await Promise.all(
+        [...byLeader].map(async ([leader, group]) => {
+          if (leader === undefined) return group;
+          try {
+            const partitions = [...new Set(group.map(({ log }) => log.followed))];
+            const ends = await this.#cluster.listOffsets(leader, partitions, "latest");
+            return group.filter(({ log, resolve }) => {
+              const end = ends[partitions.indexOf(log.followed)];
+              if (end !== undefined) resolve(end);
+              return end === undefined;
+            });
+          } catch {
+            return group;
+          }
+        }),
+      );
+      left = answered.flat();
+      if (left.length === 0) return;
+      if (this.#clock.now() >= deadline) {
+        const error = unavailable(
+          this.#cluster.name,
+          `Kafka does not say where its log ends after ${PATIENCE_MS / 1000} s`,
+        );
+        for (const { reject } of left) reject(error);
+        return;
+      }
+      await new Promise<void>((resolve) => this.#clock.after(PAUSE_MS, resolve));
+      await this.#cluster.refresh().catch(() => {});
+    }
+  }
+
+  /** The messages at these offsets, in this order; undefined where some of them are gone by now. */
+  async #messages(
+    log: PartitionLog,
+    channel: string,
+    offsets: readonly number[],
+    { limit, maxBytes = Number.POSITIVE_INFINITY }: ReadOptions,
+  ): Promise<readonly StoredMessage[] | undefined> {
+    const found: StoredMessage[] = [];
+    let bytes = 0;
+    for (const group of groupsOf(offsets)) {
+      const loaded = await this.#load(log, channel, group);
+      if (!loaded) return undefined;
+      for (const offset of group) {
+        const message = loaded.get(offset);
+        if (!message) continue;
+        found.push(message);
+        bytes += Buffer.byteLength(message.data);
+        if (found.length >= limit || bytes >= maxBytes) return found;
+      }
+    }
+    return found;
+  }
+
+  /** Reads the stretch of the partition that these offsets lie in. */
+  async #load(
+    log: PartitionLog,
+    channel: string,
+    group: readonly number[],
+  ): Promise<ReadonlyMap<number, StoredMessage> | undefined> {
+    const { topic, partition } = log.followed;
+    const first = Math.min(...group) - 1;
+    const last = Math.max(...group) - 1;
+    const maxBytes = group.length === 1 ? LONE_BYTES : this.#mostBytes;
+    const wantedOnes = new Set(group);
+    const loaded = new Map<number, StoredMessage>();
+    const deadline = this.#clock.now() + PATIENCE_MS;
+    for (let at = first; at <= last;) {
+      try {
+        const leader = this.#cluster.leaderOf(topic, partition);
+        if (leader === undefined) throw unavailable(this.#cluster.name, `${topic.name}/${partition} has no leader`);
+        const answers = await this.#cluster.fetch("read", leader, [{ topic, partition, offset: at, maxBytes }]);
+        const answer = answers.get(topic.id)?.get(partition);
+        if (answer?.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
+          const [start] = await this.#cluster.listOffsets(leader, [log.followed], "earliest");
+          if (start !== undefined && start > at) {
+            log.trim(start);
+            return undefined;
+          }
+        }
+        if (!answer || answer.errorCode !== CODE.NONE) throw unavailable(this.#cluster.name, "the leader has changed");
+        const { records, next } = placedRecords(answer, at);
+        for (const record of records) {
+          const offset = record.offset + 1;
+          if (!wantedOnes.has(offset)) continue;
+          const meaning = meaningOf(record, log.namespace, partition);
+          if (meaning.kind === "message" && meaning.channel === channel)
+            loaded.set(offset, { ...meaning.message, offset });
+        }
+        if (next === at) throw unavailable(this.#cluster.name, `nothing lies at ${at} of ${topic.name}/${partition}`);
+        at = next;
+      } catch (error) {
+        if (this.#clock.now() >= deadline) throw asBackboneError(this.#cluster.name, error, "read");
+        await new Promise<void>((resolve) => this.#clock.after(PAUSE_MS, resolve));
+        await this.#cluster.refresh().catch(() => {});
+      }
+    }
+    return loaded;
+  }
+}
+
+/** The offsets that a read asks for, in its order. */
+function wanted(offsets: readonly number[], { after, limit, reverse = false }: ReadOptions): readonly number[] {
+  if (!reverse) {
+    const from = firstAbove(offsets, after ?? 0);
+    return offsets.slice(from, from + limit);
+  }
+  const to = after === undefined ? offsets.length : firstAbove(offsets, after - 1);
+  return offsets.slice(Math.max(0, to - limit), to).toReversed();
+}
+
+/** Index of the first that is greater than `offset`. */
+function firstAbove(offsets: readonly number[], offset: number): number {
+  let low = 0;
+  let high = offsets.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((offsets[middle] ?? 0) > offset) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** Neighbours, which are fetched together. */
+function groupsOf(offsets: readonly number[]): readonly (readonly number[])[] {
+  const groups: number[][] = [];
+  for (const offset of offsets) {
+    const group = groups.at(-1);
+    const [first = 0] = group ?? [];
+    if (group && Math.abs(offset - (group.at(-1) ?? 0)) <= NEAR && Math.abs(offset - first) <= SPAN) group.push(offset);
+    else groups.push([offset]);
+  }
+  return groups;
+}

@@ -1,0 +1,57 @@
+/** One partition of a namespace's topic: what it holds of each channel, kept up to date while it is followed. */
+import type { Frame } from "../contract.ts";
+import { ChannelIndex } from "./channel-index.ts";
+import type { Topic } from "./cluster.ts";
+import { FollowedPartition, type Reading } from "./follower.ts";
+import { meaningOf, type PlacedRecord } from "./records.ts";
+
+export interface PartitionLogOptions {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly namespace: string;
+  /** How far back a repeated key is recognised. */
+  readonly positions: number;
+  /** Called with each new message once the partition is live. */
+  readonly announce: (channel: string, frame: Frame) => void;
+}
+
+export class PartitionLog implements Reading {
+  readonly index: ChannelIndex;
+  readonly followed: FollowedPartition;
+  readonly epoch: string;
+  readonly namespace: string;
+  readonly #announce: PartitionLogOptions["announce"];
+
+  constructor({ topic, partition, namespace, positions, announce }: PartitionLogOptions) {
+    this.namespace = namespace;
+    this.epoch = epochOf(topic);
+    this.index = new ChannelIndex(positions);
+    this.#announce = announce;
+    this.followed = new FollowedPartition({ topic, partition, from: "earliest", reading: this });
+  }
+
+  take(record: PlacedRecord): void {
+    const meaning = meaningOf(record, this.namespace, this.followed.partition);
+    const taken = this.index.take(record.offset + 1, record.time, meaning);
+    if (!this.followed.live) return;
+    if (meaning.kind === "malformed" && meaning.channel !== undefined)
+      this.#announce(meaning.channel, { kind: "malformed" });
+    if (meaning.kind !== "message" || taken.kind !== "message") return;
+    const { offset, prev } = taken;
+    const { channel, message } = meaning;
+    this.#announce(channel, { kind: "message", message, position: { epoch: this.epoch, offset }, prev });
+  }
+
+  trim(start: number): void {
+    this.index.trim(start);
+  }
+
+  reset(start: number): void {
+    this.index.reset(start);
+  }
+}
+
+/** A topic that was made anew has another id: what was in the old one is lost. */
+export function epochOf({ id }: Topic): string {
+  return id.replaceAll("-", "").slice(0, 16);
+}

@@ -1,0 +1,219 @@
+/** The topics of the backbone: found, made where they are missing, and checked before anything is promised of them. */
+import { Admin, ConfigResourceTypes } from "@platformatic/kafka";
+import type { KafkaCluster, Topic } from "./cluster.ts";
+import { KAFKA_MESSAGE_BYTES } from "./capabilities.ts";
+import { asBackboneError, invalid } from "./failure.ts";
+import type { KafkaSettings } from "./settings.ts";
+
+/** Of records beside their value. */
+const HEADROOM_BYTES = 64 * 1024;
+const PAUSE_MS = 50;
+/** A topic that was made is known to all brokers shortly after. */
+const KNOWN_MS = 10_000;
+const EXISTS = 36;
+
+export interface TopicWish {
+  readonly name: string;
+  readonly partitions: number;
+  /** Of topics that are made. */
+  readonly configs: Readonly<Record<string, string>>;
+  /** What is wrong with the settings of a topic that is there; each begins with the topic's name. */
+  readonly flaws: (configs: ReadonlyMap<string, string>, topic: Topic) => readonly Flaw[];
+}
+
+export interface Flaw {
+  readonly words: string;
+  /** It can lose what was acknowledged, or never deliver it. Else it is only told. */
+  readonly grave: boolean;
+}
+
+export class Topics {
+  readonly #cluster: KafkaCluster;
+  readonly #settings: KafkaSettings;
+  readonly #found = new Map<string, Promise<Topic>>();
+  #admin: Admin | undefined;
+
+  constructor(cluster: KafkaCluster, settings: KafkaSettings) {
+    this.#cluster = cluster;
+    this.#settings = settings;
+  }
+
+  async close(): Promise<void> {
+    const admin = this.#admin;
+    this.#admin = undefined;
+    this.#found.clear();
+    await admin?.close().catch(() => {});
+  }
+
+  /** The topic, made if it is not there. @throws BackboneError when it cannot be had or must not be used. */
+  ensure(wish: TopicWish): Promise<Topic> {
+    const known = this.#found.get(wish.name);
+    if (known) return known;
+    const found = this.#ensure(wish).catch((error: unknown) => {
+      this.#found.delete(wish.name);
+      throw asBackboneError(this.#cluster.name, error, "read");
+    });
+    this.#found.set(wish.name, found);
+    return found;
+  }
+
+  async #ensure(wish: TopicWish): Promise<Topic> {
+    const { name } = this.#cluster;
+    let topic = await this.#cluster.find(wish.name);
+    if (!topic) {
+      if (!this.#settings.create_topics) {
+        throw invalid(
+          name,
+          `there is no topic ${wish.name}. Make it with ${wish.partitions} partitions, or set create_topics`,
+        );
+      }
+      await this.#make(wish);
+      topic = await this.#known(wish.name);
+    }
+    if (topic.leaders.length !== wish.partitions) {
+      throw invalid(
+        name,
+        `topic ${wish.name} has ${topic.leaders.length} partitions, and partitions is ${wish.partitions}: the same channel would lie in ` +
+          `two places. Set partitions to what it was when the first message was written; if partitions were added since, write to a new topic`,
+      );
+    }
+    const flaws = wish.flaws(await this.#configs(wish.name), topic);
+    const grave = flaws.filter((flaw) => flaw.grave);
+    if (grave.length > 0 && !this.#settings.unsafe) throw invalid(name, grave.map(({ words }) => words).join("; "));
+    for (const { words } of flaws) process.emitWarning(`[${name}] ${words}`);
+    return topic;
+  }
+
+  async #make({ name, partitions, configs }: TopicWish): Promise<void> {
+    const replicas = this.#settings.replicas ?? Math.min(3, this.#cluster.brokers.size);
+    const all: Record<string, string> = { ...configs };
+    // A majority must have a message before it is acknowledged, or the one copy there is.
+    all["min.insync.replicas"] ??= String(Math.floor(replicas / 2) + 1);
+    try {
+      await this.#opened().createTopics({
+        topics: [name],
+        partitions,
+        replicas,
+        configs: Object.entries(all).map(([key, value]) => ({ name: key, value })),
+      });
+    } catch (error) {
+      if (!hasCode(error, EXISTS)) throw error;
+    }
+  }
+
+  async #known(name: string): Promise<Topic> {
+    const deadline = performance.now() + KNOWN_MS;
+    for (;;) {
+      const topic = await this.#cluster.find(name);
+      if (topic?.leaders.every((leader) => leader >= 0)) return topic;
+      if (performance.now() > deadline)
+        throw invalid(this.#cluster.name, `topic ${name} was made, and has no leaders ${KNOWN_MS / 1000} s later`);
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      await this.#cluster.refresh();
+    }
+  }
+
+  async #configs(name: string): Promise<ReadonlyMap<string, string>> {
+    const [found] = await this.#opened().describeConfigs({
+      resources: [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: name }],
+    });
+    return new Map(found?.configs.map((config) => [config.name, config.value ?? ""]));
+  }
+
+  #opened(): Admin {
+    this.#admin ??= new Admin({ ...this.#cluster.options, retries: 2, retryDelay: 200 });
+    return this.#admin;
+  }
+}
+
+/** The topic that a namespace's messages lie in. */
+export function logTopic(namespace: string, settings: KafkaSettings): TopicWish {
+  const own = Object.hasOwn(settings.topics, namespace) ? settings.topics[namespace] : undefined;
+  const name = own ?? `${settings.prefix}${namespace === "" ? "DEFAULT" : namespace}`;
+  return {
+    name,
+    partitions: settings.partitions,
+    configs: {
+      "cleanup.policy": "delete",
+      "retention.ms": String(settings.retention),
+      "unclean.leader.election.enable": "false",
+      // The window of a repeated key is measured by one clock, the leader's.
+      "message.timestamp.type": "LogAppendTime",
+      "max.message.bytes": String(KAFKA_MESSAGE_BYTES + HEADROOM_BYTES),
+    },
+    flaws: (configs, topic) => logFlaws(name, configs, topic, settings),
+  };
+}
+
+/** The topic for what is not kept: signals between gateways, and messages of namespaces without a log. */
+export function busTopic(settings: KafkaSettings): TopicWish {
+  const name = `${settings.prefix}BUS`;
+  return {
+    name,
+    partitions: settings.partitions,
+    configs: {
+      "cleanup.policy": "delete",
+      "retention.ms": "600000",
+      "segment.ms": "600000",
+      "unclean.leader.election.enable": "true",
+      "min.insync.replicas": "1",
+      "max.message.bytes": String(2 * KAFKA_MESSAGE_BYTES),
+    },
+    flaws: () => [],
+  };
+}
+
+function logFlaws(
+  name: string,
+  configs: ReadonlyMap<string, string>,
+  { replicas }: Topic,
+  settings: KafkaSettings,
+): readonly Flaw[] {
+  const flaws: Flaw[] = [];
+  const say = (words: string, grave: boolean): unknown => flaws.push({ words: `topic ${name} ${words}`, grave });
+  const policy = configs.get("cleanup.policy") ?? "delete";
+  if (policy.includes("compact"))
+    say(`has cleanup.policy=${policy}: only the newest message of each channel would be kept. Set it to delete`, true);
+  if (configs.get("unclean.leader.election.enable") === "true")
+    say(
+      "has unclean.leader.election.enable=true: a replica that lacks acknowledged messages may become leader. Set it to false",
+      true,
+    );
+  const insync = Number(configs.get("min.insync.replicas") ?? 1);
+  if (insync > replicas)
+    say(`has min.insync.replicas=${insync} and ${replicas} replicas: it cannot be written. Lower it`, true);
+  if (replicas > 1 && insync < 2)
+    say(
+      `has min.insync.replicas=${insync}: a message is acknowledged when one broker has it, and is gone with that broker. Set it to 2`,
+      true,
+    );
+  if (replicas === 1)
+    say(
+      "has one replica: its messages are gone with the disk of one broker. Use 3 brokers and replication factor 3",
+      false,
+    );
+  const retention = Number(configs.get("retention.ms") ?? -1);
+  if (retention >= 0 && retention < settings.retention)
+    say(
+      `has retention.ms=${retention}, and retention is ${settings.retention} ms: messages would be gone too early. Raise it, or shorten retention`,
+      true,
+    );
+  if (Number(configs.get("retention.bytes") ?? -1) >= 0)
+    say(
+      `has retention.bytes=${configs.get("retention.bytes")}: when much is written, messages are gone before their age. Set it to -1`,
+      false,
+    );
+  const largest = Number(configs.get("max.message.bytes") ?? 0);
+  if (largest < KAFKA_MESSAGE_BYTES + HEADROOM_BYTES)
+    say(
+      `has max.message.bytes=${largest}: large messages would be refused. Set it to ${KAFKA_MESSAGE_BYTES + HEADROOM_BYTES}`,
+      true,
+    );
+  return flaws;
+}
+
+function hasCode(error: unknown, code: number): boolean {
+  if (!(error instanceof Error)) return false;
+  if ("apiCode" in error && error.apiCode === code) return true;
+  return error instanceof AggregateError && error.errors.some((one) => hasCode(one, code));
+}
