@@ -43,8 +43,12 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** As `start`, without starting. */
-  static async prepare(config: ConfigInput | "dev", nodeFlags: readonly string[] = []): Promise<ServerProcess> {
-    const port = await freePort();
+  static async prepare(
+    config: ConfigInput | "dev",
+    nodeFlags: readonly string[] = [],
+    onPort?: number,
+  ): Promise<ServerProcess> {
+    const port = onPort ?? (await freePort());
     const folder = mkdtempSync(path.join(tmpdir(), "todoku-"));
     const server = new ServerProcess(port, folder, config === "dev", nodeFlags);
     if (config !== "dev") server.configure(config);

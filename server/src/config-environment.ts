@@ -66,7 +66,8 @@ const WHOLE_VARIABLE = /^\$\{[^}]*\}$/;
  * number. What cannot be read stays as it is: the schema says then what is wrong with it.
  */
 function valueOf(text: string, schema: Schema | undefined): unknown {
-  if (!["integer", "number", "boolean", "array"].includes(schema?.type ?? "")) return text;
+  const types = [schema, ...(schema?.anyOf ?? [])].map((one) => one?.type ?? "");
+  if (!types.some((type) => ["integer", "number", "boolean", "array"].includes(type))) return text;
   try {
     const document = parseDocument(text, { logLevel: "error" });
     return document.errors.length === 0 ? (document.toJS() as unknown) : text;

@@ -38,8 +38,10 @@ function flawOf(issue: z.core.$ZodIssue): string {
       return issue.input === undefined ? "is missing" : `must be ${EXPECTED[issue.expected] ?? issue.expected}`;
     case "invalid_value":
       return `must be ${choice(issue.values.map(String))}`;
-    case "invalid_union":
-      return `must be ${choice(choicesAt(issue.path))}`;
+    case "invalid_union": {
+      const choices = choicesAt(issue.path);
+      return choices.length === 0 ? lower(issue.message) : `must be ${choice(choices)}`;
+    }
     case "invalid_key":
       return "is no name: a-z, then a-z 0-9 _ -";
     case "too_small":

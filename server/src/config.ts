@@ -57,7 +57,7 @@ const client = z.strictObject({
   json_depth: z.int().min(4).default(64).describe("Deepest nesting of JSON from a client."),
   channels: z.int().min(1).default(128).describe("Most subscriptions of one connection."),
   connections_per_user: z.int().min(0).default(0).describe("Most connections of one user; 0: no limit."),
-  connections: z.int().min(0).default(0).describe("Most connections of this process; 0: no limit."),
+  connections: z.int().min(0).default(0).describe("Most connections of one process; 0: no limit."),
   unauthenticated_per_address: z
     .int()
     .min(1)
@@ -181,10 +181,16 @@ export const namespaceSchema = z.strictObject({
     .describe("What happens to a message whose handler fails."),
 });
 
+const workers = z
+  .union([z.int().min(1).max(512), z.literal("auto")], { error: "must be auto or a number from 1 to 512" })
+  .default(1)
+  .describe("Processes that serve clients on one port, under `todoku serve`; `auto`: one per core.");
+
 export const configSchema = z.strictObject({
   production: z.boolean().default(false).describe("Refuse insecure settings."),
   http: http.prefault({}).describe("The listener for clients and, without `internal`, everything else."),
   internal: internal.optional().describe("A second listener for API and metrics; the first then serves clients only."),
+  workers,
   client: client.prefault({}).describe("Limits and timing of client connections."),
   auth: auth.prefault({}).describe("Who may connect and call the API."),
   log: z

@@ -15,6 +15,8 @@ export interface Listening {
   readonly host: string;
   readonly port: number;
   readonly tls?: Config["http"]["tls"];
+  /** Other processes listen on the port as well, and the system gives each a share of the connections. Linux, FreeBSD. */
+  readonly shared?: boolean;
   /** Asked in turn. */
   readonly handlers: readonly RequestHandler[];
   readonly logger: Logger;
@@ -61,16 +63,10 @@ export class HttpServer {
 
   /** Resolves with the URL. @throws Error that names the key to change when the port cannot be had. */
   listen(): Promise<string> {
-    const { host, port, key, tls, logger } = this.#options;
+    const { host, port, key, tls, logger, shared = false } = this.#options;
     return new Promise((resolve, reject) => {
-      this.server.once("error", (error: NodeJS.ErrnoException) => {
-        const why =
-          error.code === "EADDRINUSE"
-            ? `is in use by another process. Stop that process, or set ${key}.port (0 takes a free one)`
-            : `cannot be listened on (${error.code ?? error.message}). Set ${key}.host and ${key}.port`;
-        reject(new Error(`[${key}] port ${port} on ${host} ${why}`, { cause: error }));
-      });
-      this.server.listen(port, host, () => {
+      this.server.once("error", (error: NodeJS.ErrnoException) => reject(portError(key, { host, port }, error)));
+      this.server.listen({ port, host, reusePort: shared }, () => {
         this.server.removeAllListeners("error");
         this.server.on("error", (error) => logger.error({ error }, "the listener failed"));
         const address = this.server.address();
@@ -94,6 +90,19 @@ export class HttpServer {
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
+}
+
+/** Why a port cannot be had, and which key to change. */
+export function portError(
+  key: string,
+  { host, port }: { readonly host: string; readonly port: number },
+  error: NodeJS.ErrnoException,
+): Error {
+  const why =
+    error.code === "EADDRINUSE"
+      ? `is in use by another process. Stop that process, or set ${key}.port (0 takes a free one)`
+      : `cannot be listened on (${error.code ?? error.message}). Set ${key}.host and ${key}.port`;
+  return new Error(`[${key}] port ${port} on ${host} ${why}`, { cause: error });
 }
 
 async function answerFirst(

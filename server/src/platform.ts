@@ -1,6 +1,7 @@
 /** Backbones, namespaces and the way in for messages, put together: what a gateway and a bare publisher both need. */
 import type { Backbone, Bus } from "./backbones/contract.ts";
-import { backboneProblems, createBackbone } from "./backbones/registry.ts";
+import { backboneProblems, BACKBONE_TYPES, createBackbone, type BackboneSettings } from "./backbones/registry.ts";
+import { RemoteBackbone } from "./backbones/remote/remote.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
@@ -8,15 +9,25 @@ import { Namespaces } from "./namespaces/namespace.ts";
 import { openNamespaces } from "./namespaces/open.ts";
 import { Publisher, type PublishObserver } from "./namespaces/publisher.ts";
 
+/** The stores that another process of this machine owns: the paths of their sockets, by the backbones' names. */
+export type OwnedElsewhere = Readonly<Record<string, string>>;
+
 export class Platform {
   readonly backbones: ReadonlyMap<string, Backbone>;
   readonly namespaces: Namespaces;
   readonly publisher: Publisher;
+  readonly #elsewhere: OwnedElsewhere;
 
-  private constructor(backbones: ReadonlyMap<string, Backbone>, namespaces: Namespaces, publisher: Publisher) {
+  private constructor(
+    backbones: ReadonlyMap<string, Backbone>,
+    namespaces: Namespaces,
+    publisher: Publisher,
+    elsewhere: OwnedElsewhere,
+  ) {
     this.backbones = backbones;
     this.namespaces = namespaces;
     this.publisher = publisher;
+    this.#elsewhere = elsewhere;
   }
 
   /**
@@ -25,16 +36,21 @@ export class Platform {
    * @throws ConfigError for settings that contradict each other or a promise that cannot be kept, BackboneError for a backbone
    * that cannot be opened.
    */
-  static async open(config: Config, clock: Clock, observer: PublishObserver): Promise<Platform> {
+  static async open(
+    config: Config,
+    clock: Clock,
+    observer: PublishObserver,
+    elsewhere: OwnedElsewhere = {},
+  ): Promise<Platform> {
     const problems = Object.entries(config.backbones).flatMap(([name, settings]) => backboneProblems(name, settings));
     if (problems.length > 0) throw new ConfigError(problems);
     const made = await Promise.all(
       Object.entries(config.backbones).map(
-        async ([name, settings]) => [name, await createBackbone(name, settings, clock)] as const,
+        async ([name, settings]) => [name, await makeBackbone(name, settings, clock, elsewhere[name])] as const,
       ),
     );
     const namespaces = openNamespaces(config, new Map(made));
-    const used = new Map(made.filter(([name]) => uses(config, name)));
+    const used = new Map(made.filter(([name]) => usesBackbone(config, name)));
     const opened: Backbone[] = [];
     try {
       for (const backbone of used.values()) {
@@ -45,12 +61,17 @@ export class Platform {
       await Promise.allSettled(opened.map((backbone) => backbone.close()));
       throw error;
     }
-    return new Platform(used, namespaces, new Publisher(clock, observer));
+    return new Platform(used, namespaces, new Publisher(clock, observer), elsewhere);
   }
 
-  /** A bus on which gateways of several processes meet: that of the first backbone that is shared. */
+  /**
+   * A bus on which gateways of several processes meet: that of the first backbone that is shared, and rather one that other
+   * machines share than one of this machine's processes.
+   */
   get sharedBus(): Bus | undefined {
-    return [...this.backbones.values()].find(({ capabilities, bus }) => capabilities.shared && bus)?.bus;
+    const shared = [...this.backbones].filter(([, { capabilities, bus }]) => capabilities.shared && bus);
+    const [, backbone] = shared.find(([name]) => this.#elsewhere[name] === undefined) ?? shared[0] ?? [];
+    return backbone?.bus;
   }
 
   async close(): Promise<void> {
@@ -58,7 +79,18 @@ export class Platform {
   }
 }
 
-function uses({ namespaces }: Config, name: string): boolean {
+function makeBackbone(
+  name: string,
+  settings: BackboneSettings,
+  clock: Clock,
+  socket: string | undefined,
+): Promise<Backbone> | Backbone {
+  if (socket === undefined) return createBackbone(name, settings, clock);
+  return new RemoteBackbone(name, { type: settings.type, ...BACKBONE_TYPES[settings.type] }, socket, clock);
+}
+
+/** Some namespace is carried by it. */
+export function usesBackbone({ namespaces }: Config, name: string): boolean {
   return Object.values(namespaces).some(({ backbone, bus, log, cursors, queue }) =>
     [backbone, bus, log, cursors, queue?.backbone].includes(name),
   );

@@ -2,8 +2,8 @@
 import type { Server } from "node:http";
 import { hostname } from "node:os";
 import { createApi, createHealthApi, type ApiHandler, type ApiOptions } from "./api/api.ts";
-import { Health } from "./api/health.ts";
-import { Metrics } from "./api/metrics.ts";
+import { Health, type WorkerCount } from "./api/health.ts";
+import { Metrics, textOf, type MetricSnapshot } from "./api/metrics.ts";
 import { ApiKeys } from "./auth/keys.ts";
 import { jwtAuthenticator } from "./auth/jwt.ts";
 import { RateLimiter } from "./auth/rate.ts";
@@ -21,7 +21,7 @@ import { HttpServer } from "./http-server.ts";
 import { Ingestion } from "./ingest.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { logging } from "./logging-observer.ts";
-import { Platform } from "./platform.ts";
+import { Platform, type OwnedElsewhere } from "./platform.ts";
 import { preflight } from "./preflight.ts";
 import { QueueSampler } from "./queues/sampler.ts";
 import { VERSION } from "./version.ts";
@@ -37,12 +37,23 @@ const FINISH_MS = 5000;
 /** Which server the API is part of: that of the clients, one that only insiders reach, or an application's own. */
 export type ApiPlace = "clients" | "internal" | "application";
 
+/** Where this process is one of several that serve clients on one port. */
+export interface WorkerPlace {
+  /** From 1 on. */
+  readonly number: number;
+  readonly stores: OwnedElsewhere;
+  count(): WorkerCount;
+  /** The metrics of all processes, this one's among them. */
+  whole(own: MetricSnapshot): Promise<readonly MetricSnapshot[]>;
+}
+
 export interface ServerOptions {
   readonly hooks?: Hooks;
   readonly clock?: Clock;
   readonly logger?: Logger;
   /** Answers what the API does not, such as the page at `/`. Resolves with whether it did. */
   readonly page?: ApiHandler;
+  readonly worker?: WorkerPlace;
 }
 
 /** Everything behind the listeners: it can be attached to any HTTP server. */
@@ -55,6 +66,7 @@ export class Todoku {
   readonly #clock: Clock;
   readonly #health: Health;
   readonly #metrics: Metrics;
+  readonly #worker: WorkerPlace | undefined;
   readonly #observer: GatewayObserver;
   readonly #trustedProxies: TrustedProxies;
   readonly #ingestion: Ingestion;
@@ -66,22 +78,23 @@ export class Todoku {
     platform: Platform,
     metrics: Metrics,
     observer: GatewayObserver,
-    { hooks = {}, clock, logger }: ServerOptions & { clock: Clock; logger: Logger },
+    { hooks = {}, clock, logger, worker }: ServerOptions & { clock: Clock; logger: Logger },
   ) {
     const { jwt } = config.auth;
     this.#config = config;
     this.#clock = clock;
     this.#metrics = metrics;
+    this.#worker = worker;
     this.#observer = observer;
     this.#trustedProxies = trustedProxies(config.http.trusted_proxies);
     this.logger = logger;
     this.platform = platform;
-    this.#health = new Health(platform.backbones, clock);
+    this.#health = new Health(platform.backbones, clock, worker && (() => worker.count()));
     this.gateway = new Gateway({
       limits: config.client,
       insecure: config.auth.insecure,
       version: VERSION,
-      name: hostname(),
+      name: worker ? `${hostname()}/${worker.number}` : hostname(),
       clock,
       observer,
       hooks,
@@ -114,7 +127,7 @@ export class Todoku {
     const { clock = systemClock, logger = createLogger(config.log) } = options;
     const metrics = new Metrics();
     const observer = logging(metrics, logger);
-    const platform = await Platform.open(config, clock, observer);
+    const platform = await Platform.open(config, clock, observer, options.worker?.stores);
     try {
       const todoku = new Todoku(config, platform, metrics, observer, { ...options, clock, logger });
       await todoku.gateway.join();
@@ -161,7 +174,7 @@ export class Todoku {
       depth: client.json_depth,
       clock: this.#clock,
       now: () => this.#clock.now(),
-      metrics: this.#metrics,
+      metrics: this.#metricsPage(),
       version: VERSION,
       internal: place === "internal",
       guest: place === "application",
@@ -204,6 +217,18 @@ export class Todoku {
     await this.platform.close();
   }
 
+  #metricsPage(): ApiOptions["metrics"] {
+    const worker = this.#worker;
+    if (!worker) return this.#metrics;
+    const text = async (): Promise<string> => textOf(await worker.whole(await this.#metrics.snapshot()));
+    return { contentType: this.#metrics.contentType, text };
+  }
+
+  /** Of this process alone. */
+  snapshot(): Promise<MetricSnapshot> {
+    return this.#metrics.snapshot();
+  }
+
   /** Resolves when all clients have answered the closing handshake, or been cut. */
   async #parted(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.closed(CLOSE_PATIENCE_MS)));
@@ -228,6 +253,8 @@ export interface RunningServer {
   /** Where API and metrics are, if on a listener of their own. */
   readonly internalUrl?: string;
   drain(ms?: number): Promise<void>;
+  /** As `drain`, where others listen on the port as well: this one stops listening first, and nobody is told of it. */
+  leave(ms?: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -242,7 +269,13 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const { http, internal } = config;
   const servers: HttpServer[] = [];
   const serve = (key: string, at: typeof http | NonNullable<typeof internal>, handlers: ApiHandler[]): HttpServer => {
-    const server = new HttpServer({ ...at, key, handlers, logger: todoku.logger });
+    const server = new HttpServer({
+      ...at,
+      key,
+      handlers,
+      logger: todoku.logger,
+      shared: options.worker !== undefined,
+    });
     servers.push(server);
     return server;
   };
@@ -265,6 +298,10 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       url,
       ...(internalUrl !== undefined && { internalUrl }),
       drain: (ms) => todoku.drain(ms, () => end(FINISH_MS)),
+      leave: (ms) => {
+        for (const server of servers) void server.stop();
+        return todoku.drain(ms, () => end(FINISH_MS));
+      },
       close: () => end(0, () => todoku.close()),
     };
   } catch (error) {

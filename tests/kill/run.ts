@@ -133,7 +133,7 @@ async function strike(
 }
 
 /** Reads the log of a channel from its beginning. */
-async function noteStored(client: Todoku<Channels>, channel: string, log: EventLog): Promise<void> {
+export async function noteStored(client: Todoku<Channels>, channel: string, log: EventLog): Promise<void> {
   let { position: since } = await client.history(channel, { limit: 0 });
   const { offset: head, epoch } = since;
   since = { epoch, offset: 0 };
@@ -148,7 +148,7 @@ async function noteStored(client: Todoku<Channels>, channel: string, log: EventL
 }
 
 /** All clients of a run, to be closed at its end. */
-class Clients implements AsyncDisposable {
+export class Clients implements AsyncDisposable {
   readonly #clients: Todoku<Channels>[] = [];
 
   make(url: string, cursors?: CursorStore): Todoku<Channels> {

@@ -12,7 +12,7 @@ import { answerCall, routeOf } from "./routes.ts";
 
 export interface ApiOptions extends ApiContext, CallerRules, BodyLimits {
   readonly health: Health;
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, "contentType" | "text">;
   readonly version: string;
   /** The server is an application's own: paths below `/api/` that are no method of this API are left to it. */
   readonly guest: boolean;

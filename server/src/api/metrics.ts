@@ -1,6 +1,6 @@
 /** The Prometheus metrics, counted from what the gateway and the publisher tell. */
 import type { GapReason, TodokuError } from "@todoku/protocol";
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { BackboneError } from "../backbones/contract.ts";
 import type { GatewayObserver, JobEvent } from "../gateway/observer.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
@@ -36,6 +36,11 @@ export interface MetricSources {
   waiting(): Waiting;
   readonly queues: QueueSampler;
 }
+
+/** The metrics of one process at one moment, as plain data. */
+export type MetricSnapshot = readonly object[];
+
+type Aggregator = "sum" | "max";
 
 export class Metrics implements GatewayObserver {
   readonly #registry = new Registry();
@@ -79,23 +84,30 @@ export class Metrics implements GatewayObserver {
     "What became of jobs in the hands of clients: handed_out, done, failed, given_back, dead, or lost (the lease had ended).",
     ["namespace", "group", "event"],
   );
-  readonly #queueJobs = this.#gauge("queue_jobs", `Jobs of a group by state: ${JOB_STATES.join(", ")}.`, [
-    "namespace",
-    "queue",
-    "group",
-    "state",
-  ]);
+  readonly #queueJobs = this.#gauge(
+    "queue_jobs",
+    `Jobs of a group by state: ${JOB_STATES.join(", ")}.`,
+    ["namespace", "queue", "group", "state"],
+    "max",
+  );
   readonly #queueOldest = this.#gauge(
     "queue_oldest_age_seconds",
     "Age of the oldest job that the group has not done; 0 if there is none.",
     ["namespace", "queue", "group"],
+    "max",
   );
   readonly #queueKept = this.#gauge(
     "queue_kept_jobs",
     "Jobs that are kept because some group has not done them, or because there is no group yet.",
     ["namespace", "queue"],
+    "max",
   );
-  readonly #queuePaused = this.#gauge("queue_paused", "1 while the queue hands out no jobs.", ["namespace", "queue"]);
+  readonly #queuePaused = this.#gauge(
+    "queue_paused",
+    "1 while the queue hands out no jobs.",
+    ["namespace", "queue"],
+    "max",
+  );
   readonly #errors = this.#counter("backbone_errors_total", "Calls to backbones that failed.", ["operation", "reason"]);
   readonly #publishSeconds = this.#histogram("publish_seconds", "From accepting a publish to its answer.");
   readonly #deliverySeconds = this.#histogram(
@@ -104,12 +116,24 @@ export class Metrics implements GatewayObserver {
   );
 
   readonly #queued = this.#gauge("queued_bytes", "Bytes that wait to be sent, over all connections.");
-  readonly #queuedMost = this.#gauge("queued_bytes_max", "Bytes that wait for the connection with the longest queue.");
+  readonly #queuedMost = this.#gauge(
+    "queued_bytes_max",
+    "Bytes that wait for the connection with the longest queue.",
+    [],
+    "max",
+  );
+  readonly #workers = this.#gauge("workers", "Processes that serve clients.", [], "max");
+  readonly #restarts = this.#counter(
+    "restarts_total",
+    "Processes that died and were started again, under `workers`: those that serve clients, and the one that owns the stores.",
+    ["process"],
+  );
   readonly #groups = new GroupLabels();
   #sources: MetricSources | undefined;
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
+    this.#workers.set(1);
   }
 
   watch(sources: MetricSources): void {
@@ -122,13 +146,31 @@ export class Metrics implements GatewayObserver {
 
   /** The Prometheus text format. */
   async text(): Promise<string> {
-    if (this.#sources) {
-      this.#showQueues(await this.#sources.queues.sample());
-      const { total, largest } = this.#sources.waiting();
-      this.#queued.set(total);
-      this.#queuedMost.set(largest);
-    }
+    await this.#ask();
     return this.#registry.metrics();
+  }
+
+  /** The same as data, to be put together with those of other processes. */
+  async snapshot(): Promise<MetricSnapshot> {
+    await this.#ask();
+    return this.#registry.getMetricsAsJSON();
+  }
+
+  /** How many processes serve clients, as their supervisor knows it. */
+  workers(running: number): void {
+    this.#workers.set(running);
+  }
+
+  restarted(process: "worker" | "store"): void {
+    this.#restarts.inc({ process });
+  }
+
+  async #ask(): Promise<void> {
+    if (!this.#sources) return;
+    this.#showQueues(await this.#sources.queues.sample());
+    const { total, largest } = this.#sources.waiting();
+    this.#queued.set(total);
+    this.#queuedMost.set(largest);
   }
 
   /** In one turn, so that nobody reads half of it. Queues that are not followed any more vanish. */
@@ -238,11 +280,13 @@ export class Metrics implements GatewayObserver {
     return found;
   }
 
-  #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
+  /** `aggregator`: what several processes' values make together. */
+  #gauge(name: string, help: string, labelNames: string[] = [], aggregator: Aggregator = "sum"): Gauge {
     return new Gauge({
       name: this.#describeOne(name, help, labelNames),
       help,
       labelNames,
+      aggregator,
       registers: [this.#registry],
     });
   }
@@ -272,6 +316,16 @@ export class Metrics implements GatewayObserver {
     this.#described.push({ name: full, help, labels });
     return full;
   }
+}
+
+/** One snapshot of several processes': counters, histograms and most gauges are summed, others are the largest or the average. */
+export function together(snapshots: readonly MetricSnapshot[]): Promise<MetricSnapshot> {
+  return AggregatorRegistry.aggregate([...snapshots]).getMetricsAsJSON();
+}
+
+/** As `Metrics.text`, of several processes together. */
+export function textOf(snapshots: readonly MetricSnapshot[]): Promise<string> {
+  return AggregatorRegistry.aggregate([...snapshots]).metrics();
 }
 
 /** Clients choose the names of groups: those after the first hundred of a namespace are counted together. */

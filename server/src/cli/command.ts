@@ -60,6 +60,8 @@ export interface Terminal {
   taken(): Promise<void>;
   /** Aborted by Ctrl-C or SIGTERM (`INTERRUPTED`), and when nobody reads standard output any more (`UNREAD`). */
   readonly stopped: AbortSignal;
+  /** Calls back at every SIGHUP, unless a terminal that is closed sends it. */
+  onReload(reload: () => void): void;
 }
 
 /** Why `stopped` was aborted. */

@@ -52,5 +52,8 @@ export function processTerminal(argv: readonly string[]): Terminal {
           })
         : Promise.resolve(),
     stopped: stop.signal,
+    onReload: (reload) => {
+      if (!stdout.isTTY) process.on("SIGHUP", reload);
+    },
   };
 }

@@ -71,6 +71,7 @@ export class Folder implements Disposable {
       error: (line) => void (said.error += `${line}\n`),
       taken: () => Promise.resolve(),
       stopped: new AbortController().signal,
+      onReload: () => {},
     });
     return { code, ...said };
   }

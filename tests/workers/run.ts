@@ -1,0 +1,137 @@
+/**
+ * One server of several processes, publishers that retry and subscribers that come and go, while its processes are killed,
+ * replaced and told to leave. Everything is in the log of events, with what the log kept at the end.
+ */
+import { Todoku, type CursorStore } from "@todoku/client";
+import type { Delivery } from "../../server/src/backbones/contract.ts";
+import type { ConfigInput } from "../../server/src/config.ts";
+import { EventLog, type Event } from "../events.ts";
+import { closing, type Channels } from "../kill/payload.ts";
+import { publish, publishOn } from "../kill/publisher.ts";
+import { Clients, noteStored } from "../kill/run.ts";
+import { roam, Subscriber, type Habit } from "../kill/subscriber.ts";
+import type { SeededRandom } from "../seeded-random.ts";
+import { ServerProcess } from "../server-process.ts";
+import { eventually, isAlive, processesOf, whole } from "./processes.ts";
+
+export interface Fault {
+  readonly name: string;
+  strike(server: ServerProcess, random: SeededRandom): Promise<void>;
+}
+
+export const killWorker: Fault = {
+  name: "a worker is killed",
+  strike: async (server, random) => {
+    const { workers } = processesOf(server);
+    process.kill(random.pick(workers), "SIGKILL");
+  },
+};
+
+export const killStore: Fault = {
+  name: "the owner of the store is killed",
+  strike: async (server) => {
+    const { store } = processesOf(server);
+    if (store === undefined) throw new Error("there is no owner");
+    process.kill(store, "SIGKILL");
+    await eventually("another owner", () => ![undefined, store].includes(processesOf(server).store));
+  },
+};
+
+export const endWorker: Fault = {
+  name: "a worker is told to end",
+  strike: async (server, random) => {
+    const worker = random.pick(processesOf(server).workers);
+    process.kill(worker, "SIGTERM");
+    await eventually("it has ended", () => !isAlive(worker));
+  },
+};
+
+export const reload: Fault = {
+  name: "all workers are replaced",
+  strike: async (server) => {
+    const { workers } = processesOf(server);
+    server.program.signal("SIGHUP");
+    await eventually("all are replaced", () => !workers.some(isAlive));
+  },
+};
+
+export interface WorkersRunOptions {
+  readonly random: SeededRandom;
+  readonly config: ConfigInput;
+  /** What is demanded, by namespace. */
+  readonly demands: Readonly<Record<string, Delivery>>;
+  readonly faults: readonly Fault[];
+  readonly publishers: number;
+  readonly steady: number;
+  /** Durable subscribers, which come and go; none at-most-once. */
+  readonly durable: number;
+}
+
+export interface WorkersRunOutcome {
+  readonly events: readonly Event[];
+  readonly acknowledged: number;
+  readonly handled: number;
+}
+
+/** Everybody must have come to the end this long after the last fault. */
+const HEALED_WITHIN_MS = 30_000;
+const CHANNELS = 3;
+const HABITS: Readonly<Record<Delivery, readonly Habit[]>> = {
+  "at-most-once": ["server only"],
+  "at-least-once": ["server only"],
+  "exactly-once": ["with the effect", "file"],
+};
+
+export async function workersRun(options: WorkersRunOptions): Promise<WorkersRunOutcome> {
+  const { random, config, demands, faults } = options;
+  const log = new EventLog();
+  const channels = Object.entries(demands).flatMap(([namespace, delivery]) =>
+    Array.from({ length: CHANNELS }, (_, n) => ({ channel: `${namespace}:${n}`, delivery })),
+  );
+  const names = channels.map(({ channel }) => channel);
+  for (const { channel, delivery } of channels) log.append({ kind: "promise", channel, delivery });
+  await using server = await ServerProcess.start(config);
+  await server.keepCompiledCode();
+  await using clients = new Clients();
+  const stop = new AbortController();
+  using _ = { [Symbol.dispose]: () => stop.abort() };
+  const makeClient = (cursors?: CursorStore): Todoku<Channels> => clients.make(server.url, cursors);
+
+  const steady = Array.from({ length: options.steady }, (_, i) => {
+    return new Subscriber(`steady-${i}`, names[i % names.length] ?? "", log);
+  });
+  await Promise.all(steady.map((subscriber) => subscriber.follow(makeClient())));
+  const durable = Array.from({ length: options.durable }, (_, i) => {
+    return new Subscriber(`durable-${i}`, names[i % names.length] ?? "", log);
+  });
+  const roaming = durable.map((subscriber, i) => {
+    const habits = HABITS[channels[i % channels.length]?.delivery ?? "at-most-once"];
+    const habit = habits[Math.floor(i / channels.length) % habits.length] ?? "server only";
+    return roam(subscriber, habit, server.folder, makeClient, log, random.fork(), stop.signal);
+  });
+  const publishers = Array.from({ length: options.publishers }, (_, i) =>
+    publishOn(makeClient(), `publisher-${i}`, names, log, random.fork(), stop.signal),
+  );
+
+  const progress = async (count: number): Promise<void> => {
+    const later = log.count("ok") + count;
+    await log.until(() => log.count("ok") >= later, AbortSignal.timeout(HEALED_WITHIN_MS));
+    if (log.count("ok") < later) throw new Error("publishing did not come back");
+  };
+  for (const fault of faults) {
+    await progress(random.integer(5, 40));
+    log.append({ kind: "fault", name: fault.name });
+    await fault.strike(server, random);
+    await whole(server);
+    await progress(20);
+    log.append({ kind: "healed", name: fault.name });
+  }
+  stop.abort();
+  await Promise.all([...publishers, ...roaming]);
+  const closer = makeClient();
+  for (const channel of names) await publish(closer, "closer", channel, closing(channel), log);
+  const subscribers = [...steady, ...durable];
+  await log.until(() => subscribers.every(({ finished }) => finished), AbortSignal.timeout(HEALED_WITHIN_MS));
+  for (const { channel, delivery } of channels) if (delivery !== "at-most-once") await noteStored(closer, channel, log);
+  return { events: log.events, acknowledged: log.count("ok"), handled: log.count("handled") };
+}
