@@ -39,13 +39,17 @@ export function deliveriesOf(server: Server, options: DeliveryOptions): Contende
   return {
     ...server,
     measure: async () => {
-      await using started = await running(server);
-      const measuring = new Measuring(started, options);
-      try {
-        return await measuring.all();
-      } finally {
-        await measuring.end();
+      const measured: Measured[] = [];
+      while (measured.length < options.loads.length) {
+        await using started = await running(server);
+        const measuring = new Measuring(started, options);
+        try {
+          measured.push(...(await measuring.from(measured.length)));
+        } finally {
+          await measuring.end();
+        }
       }
+      return measured;
     },
   };
 }
@@ -70,13 +74,16 @@ class Measuring {
     });
   }
 
-  async all(): Promise<readonly Measured[]> {
+  /**
+   * Measures the loads from the `index`-th on, and stops behind one that the server could not keep up with: what it has not
+   * delivered yet would be counted to the next.
+   */
+  async from(index: number): Promise<readonly Measured[]> {
     await this.#audience.gather();
     const measured: Measured[] = [];
-    for (const load of this.#options.loads) {
+    for (const load of this.#options.loads.slice(index)) {
       const one = await this.#measure(load);
       measured.push(one);
-      // What it has not delivered yet would be counted to the next load.
       if (one.behind) break;
     }
     return measured;
@@ -114,9 +121,11 @@ class Measuring {
       details: {
         "deliveries/s": delivered / seconds,
         "per write": delivered / frames,
-        "p50 ms": tally.latency.at(0.5) / 1000,
-        "p99 ms": tally.latency.at(0.99) / 1000,
-        "max ms": tally.latency.max / 1000,
+        ...(tally.latency.count > 0 && {
+          "p50 ms": tally.latency.at(0.5) / 1000,
+          "p99 ms": tally.latency.at(0.99) / 1000,
+          "max ms": tally.latency.max / 1000,
+        }),
       },
       serverShare: serverSeconds / seconds,
       generatorShare: (own.user + own.system) / 1e6 / seconds,

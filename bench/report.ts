@@ -50,9 +50,10 @@ function remarksOn({ faults, behind, generatorWasTheBottleneck }: Row): string {
 
 /** What was aimed at, a line each. */
 export function goalsOf({ goals, better }: Result): readonly string[] {
-  return goals.map(({ contender, load, control, bound, reached, met }) => {
-    const what = [contender, load, control].filter(Boolean).join(", ");
-    return `${met ? "met" : "missed"}: ${what}: ${reached.toFixed(2)}, aimed at ${better === "more" ? "≥" : "≤"} ${bound}`;
+  return goals.map(({ contender, load, control, detail, bound, reached, met }) => {
+    const what = [contender, load, detail, control].filter(Boolean).join(", ");
+    const sign = better === "more" && detail === undefined ? "≥" : "≤";
+    return `${met ? "met" : "missed"}: ${what}: ${reached.toFixed(2)}, aimed at ${sign} ${bound}`;
   });
 }
 

@@ -85,7 +85,7 @@ export function resultOf(
     machine: machine(),
     controls: controls.map(({ title }) => title),
     rows,
-    goals: (scenario.goals ?? []).flatMap((goal) => judged(goal, rows, better)),
+    goals: (scenario.goals ?? []).flatMap((goal) => judged(goal, rows, scenario)),
   };
 }
 
@@ -144,11 +144,25 @@ function bestOf(
     .toSorted((a, b) => (better === "more" ? medianOf(b) - medianOf(a) : medianOf(a) - medianOf(b)))[0];
 }
 
-function judged(goal: Goal, rows: readonly Row[], better: "more" | "less"): readonly Met[] {
-  const row = rows.find(({ server, load }) => server === goal.contender && load === goal.load);
-  const reached = goal.control === undefined ? row?.median : row?.ratios[goal.control]?.median;
-  if (reached === undefined) return [];
-  return [{ ...goal, reached, met: better === "more" ? reached >= goal.bound : reached <= goal.bound }];
+function judged(goal: Goal, rows: readonly Row[], { better, controls }: Scenario): readonly Met[] {
+  const { contender, load, control, detail, bound } = goal;
+  const row = rows.find((one) => one.server === contender && one.load === load);
+  if (!row) return [];
+  const rivals = controls.find(({ title }) => title === control)?.contenders ?? [];
+  const least = Math.min(
+    ...rows.flatMap((one) =>
+      one.load === load && rivals.includes(one.server) ? [one.details[detail ?? ""] ?? Infinity] : [],
+    ),
+  );
+  const reached =
+    detail === undefined
+      ? control === undefined
+        ? row.median
+        : row.ratios[control]?.median
+      : (row.details[detail] ?? Number.NaN) / least;
+  if (reached === undefined || Number.isNaN(reached)) return [];
+  const more = better === "more" && detail === undefined;
+  return [{ ...goal, reached, met: more ? reached >= bound : reached <= bound }];
 }
 
 export function spread(values: readonly number[]): Spread {

@@ -40,7 +40,9 @@ export interface Goal {
   readonly load: string;
   /** Title of the control; absent: the value itself. */
   readonly control?: string;
-  /** Where less is better: at most. */
+  /** Title of a detail where less is better, such as a latency, that is compared in place of the value. */
+  readonly detail?: string;
+  /** At least; at most for a detail, and where less is better. */
   readonly bound: number;
 }
 

@@ -2,5 +2,6 @@
 import type { Scenario } from "./scenario.ts";
 import { hotChannel } from "./scenarios/hot-channel.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
+import { manyChannels } from "./scenarios/many-channels.ts";
 
-export const SCENARIOS: readonly Scenario[] = [hotChannel, idleMemory];
+export const SCENARIOS: readonly Scenario[] = [hotChannel, manyChannels, idleMemory];

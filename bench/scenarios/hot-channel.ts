@@ -1,11 +1,22 @@
 /** One channel that a thousand clients are subscribed to: chat rooms of stars, tickers, scores. */
 import { deliveriesOf } from "../deliveries.ts";
 import type { Scenario } from "../scenario.ts";
+import { centrifugo } from "../servers/centrifugo.ts";
 import { floor } from "../servers/floor.ts";
+import { limit } from "../servers/limit.ts";
 import { naive } from "../servers/naive.ts";
+import { socketIo } from "../servers/socket-io.ts";
 import { todoku } from "../servers/todoku.ts";
 
-const SERVERS = [todoku("at-most-once"), todoku("history in memory"), todoku("at-least-once on disk"), floor, naive];
+const [plain, history, disk] = [
+  todoku("at-most-once"),
+  todoku("history in memory"),
+  todoku("at-least-once on disk"),
+] as const;
+const peers = [centrifugo(), centrifugo("write-delay=5ms"), centrifugo("channel-batch=5ms"), centrifugo("history")];
+const SERVERS = [plain, history, disk, limit, floor, ...peers, socketIo, naive];
+/** Messages a second: few enough for one write per delivery; the most that most can do; more than that. */
+const LOADS = [50, 1000, 4000];
 
 export const hotChannel: Scenario = {
   name: "hot-channel",
@@ -15,15 +26,36 @@ export const hotChannel: Scenario = {
     "the figure is deliveries per second of the server's processor time.",
   unit: "deliveries per CPU-second",
   better: "more",
-  expectedSeconds: 50,
+  expectedSeconds: 90,
   contenders: SERVERS.map((server) =>
     deliveriesOf(server, {
       connections: 1000,
       channels: 1,
-      loads: [50, 1000, 4000].map((rate) => ({ name: `${rate.toLocaleString("en")} msg/s`, rate })),
-      warmUpMs: 500,
-      measuredMs: 1500,
+      loads: LOADS.map((rate) => ({ name: nameOf(rate), rate })),
+      warmUpMs: 400,
+      measuredMs: 1200,
     }),
   ),
-  controls: [{ title: "of the floor", contenders: [floor.name] }],
+  controls: [
+    { title: "of the limit", contenders: [limit.name] },
+    { title: "of the floor", contenders: [floor.name] },
+    { title: "of Centrifugo", contenders: peers.map(({ name }) => name) },
+    { title: "of at-most-once", contenders: [plain.name] },
+  ],
+  goals: [
+    { contender: plain.name, load: nameOf(50), control: "of Centrifugo", bound: 1.5 },
+    { contender: plain.name, load: nameOf(50), control: "of the limit", bound: 0.7 },
+    { contender: plain.name, load: nameOf(4000), control: "of Centrifugo", bound: 4 },
+    { contender: plain.name, load: nameOf(4000), control: "of Centrifugo", detail: "p99 ms", bound: 1 },
+    ...LOADS.map((rate) => ({
+      contender: disk.name,
+      load: nameOf(rate),
+      control: "of at-most-once",
+      bound: 0.9,
+    })),
+  ],
 };
+
+function nameOf(rate: number): string {
+  return `${rate.toLocaleString("en")} msg/s`;
+}

@@ -3,9 +3,11 @@ import { Audience } from "../../server/src/load/audience.ts";
 import { DATA_BYTES } from "../deliveries.ts";
 import { residentBytes } from "../process-cost.ts";
 import type { Contender, Measured, Scenario } from "../scenario.ts";
+import { centrifugo } from "../servers/centrifugo.ts";
 import { floor } from "../servers/floor.ts";
 import { naive } from "../servers/naive.ts";
 import { running, type Running, type Server } from "../servers/server.ts";
+import { socketIo } from "../servers/socket-io.ts";
 import { todoku } from "../servers/todoku.ts";
 
 /** Connections before the first measurement: what the first ones bring into memory is not theirs alone. */
@@ -15,7 +17,9 @@ const CONNECTIONS = 4000;
 const ONE = "all on one channel";
 const EACH = "a channel each";
 
-const SERVERS = [todoku("at-most-once"), floor, naive];
+const plain = todoku("at-most-once");
+const peers = [centrifugo("off-read-loop"), centrifugo("off-read-loop", "write-delay=5ms"), centrifugo("history")];
+const SERVERS = [plain, todoku("at-least-once on disk"), floor, ...peers, socketIo, naive];
 
 export const idleMemory: Scenario = {
   name: "idle-memory",
@@ -26,10 +30,13 @@ export const idleMemory: Scenario = {
   unit: "KB per connection",
   better: "less",
   digits: 1,
-  expectedSeconds: 30,
+  expectedSeconds: 55,
   contenders: SERVERS.map((server) => idle(server)),
-  controls: [{ title: "of the floor", contenders: [floor.name] }],
-  goals: [ONE, EACH].map((load) => ({ contender: "todoku, at-most-once", load, bound: 8 })),
+  controls: [
+    { title: "of the floor", contenders: [floor.name] },
+    { title: "of Centrifugo", contenders: peers.map(({ name }) => name) },
+  ],
+  goals: [ONE, EACH].map((load) => ({ contender: plain.name, load, bound: 8 })),
 };
 
 function idle(server: Server): Contender {

@@ -2,13 +2,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { signToken } from "../../server/src/auth/token.ts";
 import type { ConfigInput } from "../../server/src/config.ts";
 import { centrifugal } from "../../server/src/load/dialect.ts";
 import { ContenderProcess } from "../contender-process.ts";
 import type { Server } from "./server.ts";
-
-const SECRET = "a secret of the benchmarks";
+import { SECRET, tokenOf } from "./token.ts";
 
 /** What becomes of a message: nothing is kept, the last hundred are kept in memory, or it is on disk before its publisher is answered. */
 export type Keeping = "at-most-once" | "history in memory" | "at-least-once on disk";
@@ -31,8 +29,7 @@ export function todoku(keeping: Keeping): Server {
       process.afterwards(() => rmSync(folder, { recursive: true, force: true }));
       return process;
     },
-    dialect: async () =>
-      centrifugal({ token: await signToken(SECRET, { user: "bench" }) }, { offsets: keeping !== "at-most-once" }),
+    dialect: async () => centrifugal({ token: await tokenOf() }, { offsets: keeping !== "at-most-once" }),
   };
 }
 
