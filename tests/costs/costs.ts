@@ -10,7 +10,7 @@ export interface Cost {
 
 export const COSTS = {
   deliveryBytes: { what: "bytes allocated per delivery, at-most-once", most: 230 },
-  loggedDeliveryBytes: { what: "bytes allocated per delivery from a log", most: 290 },
+  loggedDeliveryBytes: { what: "bytes allocated per delivery from a log", most: 230 },
   writes: { what: "writes to a connection in a turn with ten publications", most: 1 },
   framesMade: { what: "frames made in a turn with one publication to all connections", most: 1 },
   asyncPerDelivery: { what: "promises, timers and callbacks made per delivery", most: 0.1 },

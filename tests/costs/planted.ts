@@ -30,7 +30,7 @@ export const PLANTED: Readonly<Record<Slowdown, Planted>> = {
 function encodePerSubscriber(): void {
   const { bytes } = SharedPublication.prototype;
   SharedPublication.prototype.bytes = function again(encoding) {
-    return bytes.call(new SharedPublication(this.channel, this.message, this.offset, this.prev), encoding);
+    return bytes.call(new SharedPublication(this.channel, this.message, this.position, this.prev), encoding);
   };
 }
 

@@ -152,7 +152,7 @@ export class Feed {
     if (position?.epoch === at.epoch && position.offset <= at.offset) return;
     if (position?.epoch === at.epoch && prev === at.offset && !this.#repairing) {
       this.#position = position;
-      this.#deliver(new SharedPublication(this.channel, message, position.offset, prev));
+      this.#deliver(new SharedPublication(this.channel, message, position, prev));
     } else {
       this.#repair();
     }
@@ -203,13 +203,13 @@ export class Feed {
       for (const receiver of this.receivers) receiver.skipped();
       return true;
     }
-    let reached = at.offset;
+    let reached = at;
     for (const publication of publications) {
-      reached = publication.offset ?? reached;
-      this.#position = { epoch, offset: reached };
+      reached = publication.position ?? reached;
+      this.#position = reached;
       this.#deliver(publication);
     }
-    return publications.length > 0 && reached < head;
+    return publications.length > 0 && reached.offset < head;
   }
 
   async #read(offset: number, limit: number, maxBytes: number): Promise<Stretch> {
@@ -221,7 +221,7 @@ export class Feed {
     this.#forks = forks;
     let prev = Math.max(offset, trimmed);
     const publications = messages.map((message) => {
-      const publication = new SharedPublication(this.channel, message, message.offset, prev);
+      const publication = new SharedPublication(this.channel, message, { epoch, offset: message.offset }, prev);
       prev = message.offset;
       return publication;
     });

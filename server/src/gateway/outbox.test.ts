@@ -35,7 +35,7 @@ function outboxes(count: number, limit = 100): { outbox: Outbox; socket: Keeping
 }
 
 test("a publication is encoded once per encoding, and its bytes are shared by all", () => {
-  const publication = new SharedPublication("a", { id: "m1", time: 5, data: '{"x":1}' }, 7, 6);
+  const publication = new SharedPublication("a", { id: "m1", time: 5, data: '{"x":1}' }, { epoch: "e", offset: 7 }, 6);
   assert.equal(publication.bytes("extended"), publication.bytes("extended"));
   assert.equal(publication.bytes("plain"), publication.bytes("plain"));
   assert.equal(text(publication.bytes("plain")), '{"push":{"channel":"a","pub":{"data":{"x":1},"offset":7}}}');

@@ -1,5 +1,5 @@
 /** One publication on its way to many connections: encoded once per encoding, the bytes shared by all. */
-import { encodePublication, type PublicationFields } from "@todoku/protocol";
+import { encodePublication, type Position, type PublicationFields } from "@todoku/protocol";
 import type { Message } from "../backbones/contract.ts";
 
 const encoder = new TextEncoder();
@@ -11,16 +11,21 @@ export class SharedPublication {
   readonly channel: string;
   readonly message: Message;
   /** Absent on channels without a log. */
-  readonly offset: number | undefined;
+  readonly position: Position | undefined;
+  /** The offset before it. */
   readonly prev: number | undefined;
   #plain: Uint8Array | undefined;
   #extended: Uint8Array | undefined;
 
-  constructor(channel: string, message: Message, offset?: number, prev?: number) {
+  constructor(channel: string, message: Message, position?: Position, prev?: number) {
     this.channel = channel;
     this.message = message;
-    this.offset = offset;
+    this.position = position;
     this.prev = prev;
+  }
+
+  get offset(): number | undefined {
+    return this.position?.offset;
   }
 
   /** The push frame. */

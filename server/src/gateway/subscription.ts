@@ -50,6 +50,8 @@ export class Subscription implements Receiver {
   readonly feed: Feed;
   readonly options: SubscriptionOptions;
   readonly #host: SubscriptionHost;
+  readonly #outbox: Outbox;
+  readonly #encoding: Encoding;
   /** Up to where messages were handed to the connection. */
   #sent: Position | undefined;
   /** Offsets at or below it may have been handed out before. */
@@ -71,6 +73,8 @@ export class Subscription implements Receiver {
     this.feed = feed;
     this.options = options;
     this.#host = host;
+    this.#outbox = host.outbox;
+    this.#encoding = options.encoding;
   }
 
   get channel(): string {
@@ -117,21 +121,22 @@ export class Subscription implements Receiver {
 
   offer(publication: SharedPublication): boolean {
     if (!this.#live) return false;
-    const { offset, prev } = publication;
-    if (offset === undefined) return this.#sendOrDrop(publication);
-    if (this.#sent && offset <= this.#sent.offset) return false;
-    if (!this.#mayHandOut() || this.#sent === undefined || prev !== this.#sent.offset) {
+    const { position, prev } = publication;
+    if (position === undefined) return this.#sendOrDrop(publication);
+    const sent = this.#sent;
+    if (sent && position.offset <= sent.offset) return false;
+    if (!this.#mayHandOut() || sent === undefined || prev !== sent.offset) {
       this.#live = false;
-      if (this.#host.outbox.hasRoom()) this.#catchUp();
+      if (this.#outbox.hasRoom()) this.#catchUp();
       else this.#host.observer.caughtUp(this.feed.namespace, "slow");
       return false;
     }
-    this.#hand(publication, offset);
+    this.#hand(publication, position);
     return true;
   }
 
   signal(frame: Uint8Array): void {
-    if (this.options.joinLeave && this.#host.outbox.hasRoom()) this.#host.outbox.push(frame);
+    if (this.options.joinLeave && this.#outbox.hasRoom()) this.#outbox.push(frame);
   }
 
   skipped(): void {
@@ -208,8 +213,8 @@ export class Subscription implements Receiver {
         if (this.#isPaused() || this.#sent !== from) continue;
         if (this.#passGap(stretch, from)) continue;
         for (const publication of stretch.publications) {
-          if (!this.#mayHandOut() || publication.offset === undefined) break;
-          this.#hand(publication, publication.offset);
+          if (!this.#mayHandOut() || publication.position === undefined) break;
+          this.#hand(publication, publication.position);
         }
         if (this.#standsAtFeed()) {
           this.#live = true;
@@ -266,7 +271,7 @@ export class Subscription implements Receiver {
 
   #gap(gap: Gap): void {
     this.#host.observer.gap(this.feed.namespace, gap.reason);
-    if (this.options.encoding === "extended") this.#host.pushGap(this.channel, gap);
+    if (this.#encoding === "extended") this.#host.pushGap(this.channel, gap);
     else if (gap.reason !== "dropped") this.#host.insufficient(this);
   }
 
@@ -287,27 +292,25 @@ export class Subscription implements Receiver {
   // ── handing out ────────────────────────────────────────────────────────────
 
   #mayHandOut(): boolean {
-    return this.#host.outbox.hasRoom() && (this.#underWay === undefined || this.#underWay.room > 0);
+    return this.#outbox.hasRoom() && (this.#underWay === undefined || this.#underWay.room > 0);
   }
 
-  #hand(publication: SharedPublication, offset: number): void {
-    const sent = this.#sent;
-    if (sent === undefined) return;
-    const redelivered = offset <= this.#redeliverTo;
+  #hand(publication: SharedPublication, position: Position): void {
+    const redelivered = position.offset <= this.#redeliverTo;
     if (redelivered) this.#host.observer.redelivered(this.feed.namespace);
-    this.#host.outbox.push(redelivered ? publication.redeliveredBytes() : publication.bytes(this.options.encoding));
-    this.#underWay?.handOut(offset);
-    this.#sent = { epoch: sent.epoch, offset };
+    this.#outbox.push(redelivered ? publication.redeliveredBytes() : publication.bytes(this.#encoding));
+    this.#underWay?.handOut(position.offset);
+    this.#sent = position;
   }
 
   #sendOrDrop(publication: SharedPublication): boolean {
-    if (!this.#host.outbox.hasRoom()) {
+    if (!this.#outbox.hasRoom()) {
       this.#dropped++;
       this.#host.observer.dropped(this.feed.namespace, 1);
       return false;
     }
     this.#tellDropped();
-    this.#host.outbox.push(publication.bytes(this.options.encoding));
+    this.#outbox.push(publication.bytes(this.#encoding));
     return true;
   }
 
