@@ -84,9 +84,18 @@ export function parseJson(text: string, what: string): Json {
 
 /** @throws UsageError for text that is no channel name. */
 export function channelOf(text: string | undefined): string {
-  if (text === undefined) throw new UsageError("the channel is missing, such as chat:42");
+  return named("channel", text, "chat:42");
+}
+
+/** As `channelOf`, where it is to be a queue. @throws UsageError */
+export function queueOf(text: string | undefined): string {
+  return named("queue", text, "jobs:resize");
+}
+
+function named(kind: string, text: string | undefined, example: string): string {
+  if (text === undefined) throw new UsageError(`the ${kind} is missing, such as ${example}`);
   const flaw = checkChannel(text);
-  if (flaw !== undefined) throw new UsageError(`channel ${JSON.stringify(text)} ${flaw}`);
+  if (flaw !== undefined) throw new UsageError(`${kind} ${JSON.stringify(text)} ${flaw}`);
   return text;
 }
 

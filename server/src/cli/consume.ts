@@ -1,13 +1,15 @@
-import { spawn } from "node:child_process";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { CLIENT_ERRORS, ERRORS } from "@todoku/protocol";
 import { consume as consumeFrom, type Job } from "@todoku/client/queue";
-import { channelOf, countOf, durationOf, refuseMore } from "./arguments.ts";
+import { countOf, durationOf, queueOf, refuseMore } from "./arguments.ts";
 import { channelTokenOf, clientOf, refusal, TOKEN_OPTIONS } from "./client.ts";
 import { EXIT, HELP, JSON_LINES, UNREAD, URL_OPTION, type Command, type Terminal } from "./command.ts";
 import { paint } from "./paint.ts";
+import { JobPrograms } from "./job-programs.ts";
 import { lineOf } from "./printed-message.ts";
 
-/** Of what a failed program said last. */
-const REASON_CHARACTERS = 200;
+/** What concerns one job; anything else that stops is about all of them. */
+const OF_A_JOB: ReadonlySet<number> = new Set([CLIENT_ERRORS.handlerFailed.code, ERRORS.leaseLost.code]);
 
 export const consume: Command = {
   name: "consume",
@@ -17,7 +19,7 @@ export const consume: Command = {
     "Without --exec a job is printed, and done when standard output has taken it. With --exec the command is run by the shell for each job, with " +
     "the job's data as JSON on its standard input and TODOKU_QUEUE, TODOKU_JOB, TODOKU_ATTEMPT in its environment; exit code 0 means " +
     "done, any other failed, and what it wrote last on standard error is the reason. It is ended by SIGTERM when the lease is lost. " +
-    "Ctrl-C takes no further jobs and waits for those in hand.",
+    "Ctrl-C takes no further jobs and waits for those in hand; a second one ends their programs.",
   options: {
     group: {
       type: "string",
@@ -32,7 +34,7 @@ export const consume: Command = {
       help: "How long a job is leased, such as 30s. Default: what the queue says.",
     },
     exec: { type: "string", short: "x", value: "COMMAND", help: "Run by the shell for each job." },
-    limit: { type: "string", short: "n", value: "N", help: "End after so many jobs." },
+    limit: { type: "string", short: "n", value: "N", help: "End after so many jobs; one that failed counts as well." },
     ...TOKEN_OPTIONS,
     json: JSON_LINES,
     url: URL_OPTION,
@@ -44,13 +46,14 @@ export const consume: Command = {
     "todoku consume jobs:mail --limit 1 --json",
   ],
   run: async (args, terminal) => {
-    const queue = channelOf(args.words[0]);
+    const queue = queueOf(args.words[0]);
     refuseMore(args, 1);
     const limit = countOf(args, "limit") ?? Infinity;
     const concurrency = Math.min(countOf(args, "concurrency") ?? 1, limit);
     const [group, command, leaseMs] = [args.text("group"), args.text("exec"), durationOf(args, "lease")];
     const token = channelTokenOf(args, terminal, queue);
     const client = await clientOf(args, terminal);
+    using programs = command === undefined ? undefined : new JobPrograms(command, terminal);
     const over = Promise.withResolvers<void>();
     terminal.stopped.addEventListener("abort", () => over.resolve());
     if (terminal.stopped.aborted) over.resolve();
@@ -65,13 +68,19 @@ export const consume: Command = {
       ...(leaseMs !== undefined && { leaseMs }),
       ...(token !== undefined && { token }),
     };
+    const taken = new Set<Promise<void>>();
     const worker = consumeFrom(client, queue, options, async (job) => {
-      if (left <= 0) throw new Error("not taken");
+      // Beyond the limit, or when it is over: it is given back as if nobody had tried it.
+      if (left <= 0 || terminal.stopped.aborted) return aborted(job.signal);
       left--;
       if (left === 0) over.resolve();
-      await (command === undefined ? print(job, terminal) : runFor(job, command, terminal));
+      const handled = programs ? programs.run(job) : print(job, terminal);
+      taken.add(handled);
+      await handled.finally(() => taken.delete(handled));
     });
-    worker.on("error", ({ message, cause }) => {
+    worker.on("error", (error) => {
+      if (!OF_A_JOB.has(error.code)) return over.reject(refusal(error, EXIT.failed, `${queue}: `));
+      const { message, cause } = error;
       terminal.error(cause instanceof Error ? `${message}: ${cause.message}` : message);
     });
     worker.ready.then(
@@ -80,7 +89,13 @@ export const consume: Command = {
     );
     try {
       await over.promise;
-      await worker.close();
+      if (taken.size > 0 && terminal.stopped.aborted) {
+        terminal.error(paint(terminal.color).dim(`waiting for ${taken.size} in hand; once more ends them`));
+      }
+      await Promise.allSettled(taken);
+      // In the next turn the consumer knows what they came to.
+      await nextTurn();
+      await worker.close({ giveBack: true });
     } finally {
       await client.close();
     }
@@ -88,37 +103,17 @@ export const consume: Command = {
   },
 };
 
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
 async function print(job: Job, { human, color, out, taken, stopped }: Terminal): Promise<void> {
   const { queue, id, time, data, attempt, tags } = job;
   const message = { channel: queue, id, time, data, tags, redelivered: attempt > 1 };
   out(human ? lineOf(message, paint(color)) : JSON.stringify({ queue, id, time, attempt, data, tags }));
   await taken();
   if (stopped.reason === UNREAD) throw new Error("not read");
-}
-
-/** Rejects with what the program wrote last when it failed. */
-function runFor({ queue, id, attempt, data, signal }: Job, command: string, terminal: Terminal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, {
-      shell: true,
-      signal,
-      cwd: terminal.folder,
-      env: { ...terminal.env, TODOKU_QUEUE: queue, TODOKU_JOB: id, TODOKU_ATTEMPT: String(attempt) },
-      stdio: ["pipe", "pipe", "pipe"],
-    });
-    let last = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => terminal.out(text.trimEnd()));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      last = text.trimEnd().slice(-REASON_CHARACTERS);
-      terminal.error(text.trimEnd());
-    });
-    // A program need not read its input.
-    child.stdin.on("error", () => {});
-    child.stdin.end(JSON.stringify(data));
-    child.on("error", reject);
-    child.on("close", (code, killed) => {
-      if (code === 0) resolve();
-      else reject(new Error(`${code === null ? String(killed) : `exit ${code}`}${last === "" ? "" : `: ${last}`}`));
-    });
-  });
 }

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { ApiClient } from "./api-client.ts";
-import { channelOf, countOf, type Arguments } from "./arguments.ts";
+import { countOf, queueOf, type Arguments } from "./arguments.ts";
 import { API_KEY, EXIT, HELP, JSON_LINES, UsageError, URL_OPTION, type Command, type Terminal } from "./command.ts";
 import { counted, deadLetters } from "./queue-calls.ts";
 import { serverAddress } from "./server-address.ts";
@@ -35,7 +35,7 @@ export const dead: Command = {
   run: async (args, terminal) => {
     const [word, queueWord, ...ids] = args.words;
     const action = actionOf(word);
-    const queue = channelOf(queueWord);
+    const queue = queueOf(queueWord);
     const api = new ApiClient(serverAddress(args, terminal, "api"), terminal.stopped);
     if (action === "list" || action === "show") await show(api, action, queue, ids, args, terminal);
     else await act(api, action, queue, ids, args, terminal);
@@ -90,6 +90,9 @@ function lineOf({ id, group, attempts, time, reason, job }: Letter, whole: boole
 
 function actionOf(word: string | undefined): Action {
   const action = ACTIONS.find((one) => one === word);
-  if (!action) throw new UsageError(`dead takes ${ACTIONS.join(", ")}, not ${JSON.stringify(word ?? "nothing")}`);
+  if (!action) {
+    const not = word === undefined ? "" : `, not ${JSON.stringify(word)}`;
+    throw new UsageError(`dead takes list, show, replay or purge${not}`);
+  }
   return action;
 }

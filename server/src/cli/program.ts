@@ -34,12 +34,22 @@ export class Folder implements Disposable {
     return file;
   }
 
-  /** Starts the program in this folder. Of the environment it gets `env` and what a process needs to run. */
-  start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Started {
+  /** Starts the program in this folder. Of the environment it gets `env` and what a process needs to run. `detached`: as the leader of a group. */
+  start(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    { detached = false }: { readonly detached?: boolean } = {},
+  ): Started {
     const child = spawn(
       process.execPath,
       ["--conditions=source", "--disable-warning=ExperimentalWarning", MAIN, ...args],
-      { cwd: this.path, env: { PATH: process.env["PATH"] ?? "", ...env }, timeout: HANGS_MS, killSignal: "SIGKILL" },
+      {
+        cwd: this.path,
+        env: { PATH: process.env["PATH"] ?? "", ...env },
+        timeout: HANGS_MS,
+        killSignal: "SIGKILL",
+        detached,
+      },
     );
     return watch(child);
   }

@@ -134,6 +134,7 @@ function tagsOf(args: Arguments): Readonly<Record<string, string>> | undefined {
 
 function said(channel: string, outcome: Outcome | undefined): string {
   const { offset, epoch, duplicate } = outcome?.stored ?? {};
-  if (offset === undefined) return `${channel}: handed over; the channel keeps nothing`;
+  if (offset === undefined)
+    return `${channel}: accepted; a job, or a message of a channel that keeps none, has no position`;
   return `${channel}: ${duplicate ? "stored before with this key," : "stored"} at ${epoch ?? ""}:${offset}`;
 }

@@ -1,5 +1,6 @@
 /** `consume`, `queues` and `dead`, against a server of their own. */
 import assert from "node:assert/strict";
+import { watch } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { EXIT } from "./command.ts";
 import { Folder, type Ended, type Started } from "./program.ts";
@@ -53,6 +54,22 @@ describe("the commands of queues", () => {
     assert.equal(row?.["jobs"], 1);
   });
 
+  test("jobs that come when the limit is reached are given back as if nobody had tried them", async () => {
+    for (let i = 0; i < 40; i++) await call("publish", "jobs:limit", String(i));
+    const limited = ["consume", "jobs:limit", "--concurrency", "8", "--limit", "9", "--json"];
+    const ended = await Promise.all([run(...limited), run(...limited)]);
+    assert.deepEqual(
+      ended.map(({ code, out }) => [code, rows(out).length]),
+      [
+        [EXIT.ok, 9],
+        [EXIT.ok, 9],
+      ],
+    );
+    const [row] = rows((await call("queues", "jobs:limit")).out);
+    const [group] = (row?.["groups"] ?? []) as Record<string, unknown>[];
+    assert.deepEqual([row?.["jobs"], group?.["ready"], group?.["dead"]], [22, 22, 0]);
+  });
+
   test("consume --exec runs a program per job, whose exit code decides", async () => {
     for (const data of ['"good"', '"bad"']) await call("publish", "jobs:exec", data);
     const command =
@@ -63,6 +80,38 @@ describe("the commands of queues", () => {
     const [letter, ...more] = rows((await call("dead", "list", "jobs:exec")).out);
     assert.equal(more.length, 0);
     assert.deepEqual([letter?.["group"], letter?.["reason"]], ["g", "exit 3: no such picture"]);
+  });
+
+  test("Ctrl-C lets the programs of the jobs in hand finish, a second one ends them with what they have started", async () => {
+    for (const data of ["1", "2"]) await call("publish", "jobs:stop", data);
+    // As in a terminal, where the signal goes to the whole group of processes.
+    const interrupt = ({ child: { pid } }: Started): void => void process.kill(-(pid ?? 0), "SIGINT");
+    const appears = async (name: string): Promise<void> => {
+      const changes = watch(folder.path, { signal: AbortSignal.timeout(30_000) });
+      for await (const { filename } of changes) if (filename === name) return;
+    };
+    const exec = (command: string): Started =>
+      folder.start(["consume", "jobs:stop", "--exec", command], env, { detached: true });
+
+    const patient = exec("echo begun; while [ ! -e finish ]; do sleep 0.02; done; echo finished");
+    await patient.printed("begun");
+    interrupt(patient);
+    await patient.printed("waiting for 1 in hand", "error");
+    folder.write("finish", "");
+    const { code, out } = await patient.ended;
+    assert.deepEqual([code, out], [EXIT.ok, "begun\nfinished\n"]);
+    assert.equal(rows((await call("queues", "jobs:stop")).out)[0]?.["jobs"], 1);
+
+    const hurried = exec("(trap 'touch ended' TERM; sleep 1000 & echo begun; wait) & wait");
+    await hurried.printed("begun");
+    interrupt(hurried);
+    await hurried.printed("waiting for 1 in hand", "error");
+    const ended = appears("ended");
+    // A press that comes right after the first counts as the same.
+    const again = setInterval(() => interrupt(hurried), 100);
+    assert.equal((await hurried.ended).code, 130);
+    clearInterval(again);
+    await ended;
   });
 
   test("dead shows, replays and purges, one or all", async () => {
@@ -93,6 +142,11 @@ describe("the commands of queues", () => {
     await run("consume", "jobs:pause", "--group", "old", "--limit", "1");
     const [forgotten] = rows((await call("queues", "jobs:pause", "--forget", "old")).out);
     assert.deepEqual(forgotten?.["groups"], []);
+    const unknown = await call("queues", "jobs:pause", "--forget", "odl");
+    assert.deepEqual(
+      [unknown.code, unknown.error.trim()],
+      [EXIT.failed, 'todoku: jobs:pause has no group "odl"; it has none'],
+    );
   });
 
   test("what is called wrongly or refused says so", async () => {
@@ -105,6 +159,6 @@ describe("the commands of queues", () => {
     assert.match(noQueue.error, /chat:1 is no queue/);
     const refused = await run("consume", "closed:a");
     assert.equal(refused.code, EXIT.failed);
-    assert.match(refused.error, /closed:a: permission denied/);
+    assert.match(refused.error, /^todoku: closed:a: permission denied\.[^\n]*\n$/, "once");
   });
 });
