@@ -2,11 +2,11 @@
  * Writes records: per partition in the order of the calls, one batch at a time under one sequence, so that a batch that is
  * sent again is stored once; the batches of all partitions that a broker leads travel together.
  */
-import type { MessageRecord } from "@platformatic/kafka";
 import type { Clock } from "../../clock.ts";
 import { BackboneError } from "../contract.ts";
 import type { Batch, KafkaCluster, ProducedPartition, Producer, Topic } from "./cluster.ts";
 import { asBackboneError, CODE, unavailable } from "./failure.ts";
+import type { NewRecord } from "./records.ts";
 
 /** Who waits for longer is told; a batch that left is sent on until its outcome is known. */
 const PATIENCE_MS = 5000;
@@ -43,7 +43,7 @@ export interface Lane {
 }
 
 interface Entry {
-  readonly record: Omit<MessageRecord, "topic">;
+  readonly record: NewRecord;
   readonly bytes: number;
   readonly deadline: number;
   /** Absent once its caller was told something. */
@@ -102,13 +102,13 @@ export class Appender {
   }
 
   /** Resolves with the record's offset when it is stored. @throws BackboneError. */
-  append(lane: Lane, record: Omit<MessageRecord, "topic">): Promise<number> {
+  append(lane: Lane, record: NewRecord): Promise<number> {
     return new Promise((resolve, reject) => {
       if (!this.#open) {
         reject(unavailable(this.#cluster.name, "the backbone is closed"));
         return;
       }
-      const bytes = record.value.length + OVERHEAD_BYTES + (record.key?.length ?? 0);
+      const bytes = (record.value?.length ?? 0) + OVERHEAD_BYTES + record.key.length;
       const deadline = this.#clock.now() + PATIENCE_MS;
       this.#queueOf(lane).waiting.push({ record, bytes, deadline, settle: { resolve, reject } });
       this.wake();
@@ -174,7 +174,7 @@ export class Appender {
       queue.sent = true;
       const { name: topic } = lane.topic;
       const { partition } = lane;
-      const records = batch.entries.map(({ record }) => ({ ...record, topic, partition }));
+      const records = batch.entries.map(({ record }) => record);
       return [{ queue, batch, wire: { topic, partition, sequence: batch.sequence, records } satisfies Batch }];
     });
     const [first] = sent;

@@ -22,6 +22,7 @@ import {
   type RecordsBatch,
 } from "@platformatic/kafka";
 import { asBackboneError, CODE, invalid, unavailable } from "./failure.ts";
+import type { NewRecord } from "./records.ts";
 import type { KafkaSettings } from "./settings.ts";
 
 const CONNECT_MS = 2000;
@@ -63,7 +64,7 @@ export interface Batch {
   readonly topic: string;
   readonly partition: number;
   readonly sequence: number;
-  readonly records: readonly MessageRecord[];
+  readonly records: readonly NewRecord[];
 }
 
 /** What a leader says of one partition. */
@@ -269,10 +270,13 @@ export class KafkaCluster {
     const produce = pick("Produce", PRODUCE, this.#versions, this.name);
     const sequences = new NumericMap();
     for (const { topic, partition, sequence } of batches) sequences.set(`${topic}:${partition}`, sequence);
-    const records = batches.flatMap((batch) => batch.records);
+    const messages = batches.flatMap(({ topic, partition, records }) =>
+      // The client writes a value that is null as what it is, though its types do not say so.
+      records.map((record) => ({ ...record, topic, partition }) as MessageRecord),
+    );
     const connection = await this.#connection("write", node);
     const answer = await evenIfPartly(
-      produce.async(connection, acks, ANSWER_MS, records, { producerId: id, producerEpoch: epoch, sequences }),
+      produce.async(connection, acks, ANSWER_MS, messages, { producerId: id, producerEpoch: epoch, sequences }),
     );
     if (typeof answer === "boolean") return batches.map(() => undefined);
     return batches.map(({ topic, partition }) =>

@@ -6,5 +6,4 @@ const { skip } = await needBroker("kafka");
 
 if (skip === false) {
   conformance("kafka on one node", () => kafkaHarness("kafka"));
-  conformance("kafka on three nodes", () => kafkaHarness("kafka-cluster"));
 }

@@ -1,5 +1,5 @@
 /**
- * Apache Kafka: bus and log on the partitions of a topic per namespace.
+ * Apache Kafka: bus and log on the partitions of a topic per namespace, cursors in a compacted topic.
  *
  * Connection: Apache Kafka 3.1 or newer; per broker one connection that waits for news, one for reading and one for writing. No call
  * hangs longer than about five seconds. The user needs the rights of `docs/reference/backbones/kafka.md`.
@@ -15,24 +15,27 @@
  * hundred per channel. Removed messages are not served any more, but lie on the brokers' disks until retention takes them.
  */
 import type { Clock } from "../../clock.ts";
-import type { Backbone, Bus, Capabilities, Log } from "../contract.ts";
+import type { Backbone, Bus, Capabilities, Cursors, Log } from "../contract.ts";
 import { LocalBus } from "../local-bus.ts";
 import { Appender } from "./appender.ts";
-import { KafkaBus } from "./bus.ts";
+import { busReading, KafkaBus } from "./bus.ts";
 import { KAFKA_CAPABILITIES } from "./capabilities.ts";
 import { KafkaCluster } from "./cluster.ts";
+import { CursorTable, KafkaCursors } from "./cursors.ts";
 import { unavailable } from "./failure.ts";
 import { Follower } from "./follower.ts";
 import { KafkaLog } from "./log.ts";
+import { OwnTopic } from "./own-topic.ts";
 import { Places } from "./places.ts";
 import type { KafkaSettings } from "./settings.ts";
-import { Topics } from "./topics.ts";
+import { busTopic, cursorTopic, Topics } from "./topics.ts";
 
 export class KafkaBackbone implements Backbone {
   readonly type = "kafka";
   readonly capabilities: Capabilities = KAFKA_CAPABILITIES;
   readonly bus: Bus;
   readonly log: Log;
+  readonly cursors: Cursors;
   readonly #name: string;
   readonly #cluster: KafkaCluster;
   readonly #topics: Topics;
@@ -51,7 +54,19 @@ export class KafkaBackbone implements Backbone {
     const announce = this.#listeners.emit.bind(this.#listeners);
     const places = new Places(cluster, topics, follower, settings, announce);
     const log = new KafkaLog(cluster, places, follower, appender, clock, settings.read_bytes);
-    const bus = new KafkaBus(cluster, topics, follower, appender, places, settings, this.#listeners);
+    const busLanes = new OwnTopic(cluster, topics, follower, appender, {
+      wish: busTopic(settings),
+      from: "latest",
+      reading: () => busReading(this.#listeners),
+    });
+    const bus = new KafkaBus(busLanes, places, this.#listeners);
+    const me = clock.uuid();
+    const cursorLanes = new OwnTopic(cluster, topics, follower, appender, {
+      wish: cursorTopic(settings),
+      from: "earliest",
+      reading: () => new CursorTable(me),
+    });
+    const cursors = new KafkaCursors(name, cursorLanes, follower, clock, me);
     this.#cluster = cluster;
     this.#topics = topics;
     this.#follower = follower;
@@ -65,6 +80,11 @@ export class KafkaBackbone implements Backbone {
       read: (...given) => this.#whileOpen(() => log.read(...given)),
       heads: (...given) => this.#whileOpen(() => log.heads(...given)),
       remove: (...given) => this.#whileOpen(() => log.remove(...given)),
+    };
+    this.cursors = {
+      claim: (...given) => this.#whileOpen(() => cursors.claim(...given)),
+      write: (...given) => this.#whileOpen(() => cursors.write(...given)),
+      forget: (...given) => this.#whileOpen(() => cursors.forget(...given)),
     };
   }
 

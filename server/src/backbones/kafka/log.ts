@@ -17,7 +17,7 @@ import { asBackboneError, CODE, unavailable } from "./failure.ts";
 import type { Follower } from "./follower.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import type { Place, Places } from "./places.ts";
-import { meaningOf, placedRecords, recordOf, removalOf } from "./records.ts";
+import { meaningOf, placedRecords, recordOf, removalOf, type NewRecord } from "./records.ts";
 
 const PATIENCE_MS = 5000;
 const PAUSE_MS = 50;
@@ -92,10 +92,7 @@ export class KafkaLog implements Log {
   }
 
   /** Writes, and reads back: only the log says whether a record repeats an earlier one. */
-  async #write(
-    channel: string,
-    record: ReturnType<typeof recordOf>,
-  ): Promise<{ readonly log: PartitionLog; readonly offset: number }> {
+  async #write(channel: string, record: NewRecord): Promise<{ readonly log: PartitionLog; readonly offset: number }> {
     const place = this.#places.of(channel);
     // Called in the order of the appends, and before anything is awaited: the lane keeps their order.
     const stored = this.#appender.append(place, record);

@@ -3,7 +3,8 @@ import type { Frame } from "../contract.ts";
 import { ChannelIndex } from "./channel-index.ts";
 import type { Topic } from "./cluster.ts";
 import { FollowedPartition, type Reading } from "./follower.ts";
-import { meaningOf, type PlacedRecord } from "./records.ts";
+import { partitionOf } from "./partition-of.ts";
+import { meaningOf, type Meaning, type PlacedRecord } from "./records.ts";
 
 export interface PartitionLogOptions {
   readonly topic: Topic;
@@ -31,7 +32,7 @@ export class PartitionLog implements Reading {
   }
 
   take(record: PlacedRecord): void {
-    const meaning = meaningOf(record, this.namespace, this.followed.partition);
+    const meaning = this.#meaningOf(record);
     const taken = this.index.take(record.offset + 1, record.time, meaning);
     if (!this.followed.live) return;
     if (meaning.kind === "malformed" && meaning.channel !== undefined)
@@ -40,6 +41,15 @@ export class PartitionLog implements Reading {
     const { offset, prev } = taken;
     const { channel, message } = meaning;
     this.#announce(channel, { kind: "message", message, position: { epoch: this.epoch, offset }, prev });
+  }
+
+  /** A record that lies in another partition than its channel's others would have no place among them. */
+  #meaningOf(record: PlacedRecord): Meaning {
+    const { topic, partition } = this.followed;
+    const meaning = meaningOf(record, this.namespace, partition);
+    if (meaning.channel === undefined || partitionOf(meaning.channel, topic.leaders.length) === partition)
+      return meaning;
+    return { kind: "malformed", channel: meaning.channel };
   }
 
   trim(start: number): void {

@@ -1,5 +1,4 @@
 /** Where a channel lies: topic, partition, and what is known of it here. */
-import { murmur2 } from "@platformatic/kafka";
 import { namespaceOf } from "@todoku/protocol";
 import type { Frame } from "../contract.ts";
 import type { Lane } from "./appender.ts";
@@ -7,6 +6,7 @@ import type { KafkaCluster, Topic } from "./cluster.ts";
 import { unavailable } from "./failure.ts";
 import type { Follower } from "./follower.ts";
 import { PartitionLog } from "./partition-log.ts";
+import { partitionOf } from "./partition-of.ts";
 import type { KafkaSettings } from "./settings.ts";
 import { logTopic, type Topics } from "./topics.ts";
 
@@ -83,9 +83,4 @@ export class Places {
     await this.#follower.use(log.followed);
     return log;
   }
-}
-
-/** As Kafka's own Java clients do it, so that their records of a channel lie where ours lie. */
-export function partitionOf(channel: string, partitions: number): number {
-  return (murmur2(Buffer.from(channel)) & 0x7fffffff) % partitions;
 }

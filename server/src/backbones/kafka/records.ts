@@ -1,8 +1,16 @@
 /** Records as a partition has them, and our messages in them. */
 import { checkChannel, namespaceOf, type ClientInfo } from "@todoku/protocol";
-import type { MessageRecord } from "@platformatic/kafka";
 import type { AppendOptions, Message } from "../contract.ts";
 import type { FetchedPartition } from "./cluster.ts";
+
+/** A record to be written. */
+export interface NewRecord {
+  readonly key: Buffer;
+  /** Null, in a compacted topic: the key is to be forgotten. */
+  readonly value: Buffer | null;
+  readonly headers?: Map<Buffer, Buffer>;
+  readonly timestamp?: bigint;
+}
 
 /** A record at its place in a partition. */
 export interface PlacedRecord {
@@ -47,11 +55,7 @@ const TRANSACTIONAL = 1 << 4;
 const CONTROL = 1 << 5;
 
 /** The record of a message, without its place. Any Kafka consumer can read it: key = channel, value = data. */
-export function recordOf(
-  channel: string,
-  message: Message,
-  dedupe: AppendOptions["dedupe"],
-): Omit<MessageRecord, "topic"> {
+export function recordOf(channel: string, message: Message, dedupe: AppendOptions["dedupe"]): NewRecord {
   const { id, time, data, info, tags } = message;
   const headers = new Map<Buffer, Buffer>();
   const add = (name: string, value: string): unknown => headers.set(Buffer.from(name), Buffer.from(value));
@@ -67,7 +71,7 @@ export function recordOf(
 }
 
 /** The record after which a channel's older messages are not served. */
-export function removalOf(channel: string): Omit<MessageRecord, "topic"> {
+export function removalOf(channel: string): NewRecord {
   const headers = new Map([[Buffer.from(HEADER.control), Buffer.from("remove")]]);
   return { key: Buffer.from(channel), value: Buffer.from("null"), headers };
 }

@@ -54,6 +54,7 @@ export const KAFKA_CONNECTION = {
   retention: duration("7d", "1m").describe(
     "How long topics that are made keep messages; no shorter than the retention of any namespace.",
   ),
+  cursor_lifetime: duration("90d", "1h").describe("A durable subscription that is not used for so long is forgotten."),
   dedupe_positions: z
     .int()
     .min(1000)

@@ -163,17 +163,65 @@ export function busTopic(settings: KafkaSettings): TopicWish {
   };
 }
 
+/** The topic that holds the cursors. One that is not used for the lifetime is forgotten. */
+export function cursorTopic(settings: KafkaSettings): TopicWish {
+  const name = `${settings.prefix}CURSORS`;
+  return {
+    name,
+    partitions: settings.partitions,
+    configs: {
+      "cleanup.policy": "compact,delete",
+      "retention.ms": String(settings.cursor_lifetime),
+      "unclean.leader.election.enable": "false",
+      "message.timestamp.type": "LogAppendTime",
+      // Whoever wrote a record that has no effect has until then to write one that says so.
+      "min.compaction.lag.ms": "60000",
+    },
+    flaws: (configs, topic) => {
+      const flaws = safetyFlaws(name, configs, topic);
+      const policy = configs.get("cleanup.policy") ?? "delete";
+      if (policy.includes("compact")) return flaws;
+      const words = `topic ${name} has cleanup.policy=${policy}: it would grow for ever, and take long to read. Set it to compact,delete`;
+      return [...flaws, { words, grave: true }];
+    },
+  };
+}
+
 function logFlaws(
   name: string,
   configs: ReadonlyMap<string, string>,
-  { replicas }: Topic,
+  topic: Topic,
   settings: KafkaSettings,
 ): readonly Flaw[] {
-  const flaws: Flaw[] = [];
+  const flaws = safetyFlaws(name, configs, topic);
   const say = (words: string, grave: boolean): unknown => flaws.push({ words: `topic ${name} ${words}`, grave });
   const policy = configs.get("cleanup.policy") ?? "delete";
   if (policy.includes("compact"))
     say(`has cleanup.policy=${policy}: only the newest message of each channel would be kept. Set it to delete`, true);
+  const retention = Number(configs.get("retention.ms") ?? -1);
+  if (retention >= 0 && retention < settings.retention)
+    say(
+      `has retention.ms=${retention}, and retention is ${settings.retention} ms: messages would be gone too early. Raise it, or shorten retention`,
+      true,
+    );
+  if (Number(configs.get("retention.bytes") ?? -1) >= 0)
+    say(
+      `has retention.bytes=${configs.get("retention.bytes")}: when much is written, messages are gone before their age. Set it to -1`,
+      false,
+    );
+  const largest = Number(configs.get("max.message.bytes") ?? 0);
+  if (largest < KAFKA_MESSAGE_BYTES + HEADROOM_BYTES)
+    say(
+      `has max.message.bytes=${largest}: large messages would be refused. Set it to ${KAFKA_MESSAGE_BYTES + HEADROOM_BYTES}`,
+      true,
+    );
+  return flaws;
+}
+
+/** What can lose a message that was acknowledged. */
+function safetyFlaws(name: string, configs: ReadonlyMap<string, string>, { replicas }: Topic): Flaw[] {
+  const flaws: Flaw[] = [];
+  const say = (words: string, grave: boolean): unknown => flaws.push({ words: `topic ${name} ${words}`, grave });
   if (configs.get("unclean.leader.election.enable") === "true")
     say(
       "has unclean.leader.election.enable=true: a replica that lacks acknowledged messages may become leader. Set it to false",
@@ -191,23 +239,6 @@ function logFlaws(
     say(
       "has one replica: its messages are gone with the disk of one broker. Use 3 brokers and replication factor 3",
       false,
-    );
-  const retention = Number(configs.get("retention.ms") ?? -1);
-  if (retention >= 0 && retention < settings.retention)
-    say(
-      `has retention.ms=${retention}, and retention is ${settings.retention} ms: messages would be gone too early. Raise it, or shorten retention`,
-      true,
-    );
-  if (Number(configs.get("retention.bytes") ?? -1) >= 0)
-    say(
-      `has retention.bytes=${configs.get("retention.bytes")}: when much is written, messages are gone before their age. Set it to -1`,
-      false,
-    );
-  const largest = Number(configs.get("max.message.bytes") ?? 0);
-  if (largest < KAFKA_MESSAGE_BYTES + HEADROOM_BYTES)
-    say(
-      `has max.message.bytes=${largest}: large messages would be refused. Set it to ${KAFKA_MESSAGE_BYTES + HEADROOM_BYTES}`,
-      true,
     );
   return flaws;
 }

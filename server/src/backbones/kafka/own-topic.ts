@@ -1,0 +1,90 @@
+/** A topic of ours beside those of the namespaces: the bus, and the cursors. */
+import type { Appender, Lane } from "./appender.ts";
+import type { KafkaCluster, Topic } from "./cluster.ts";
+import { asBackboneError, unavailable } from "./failure.ts";
+import { FollowedPartition, type Follower, type FollowedOptions, type Reading } from "./follower.ts";
+import { partitionOf } from "./partition-of.ts";
+import type { NewRecord } from "./records.ts";
+import type { TopicWish, Topics } from "./topics.ts";
+
+export interface OwnTopicOptions<R extends Reading> {
+  readonly wish: TopicWish;
+  readonly from: FollowedOptions["from"];
+  readonly reading: () => R;
+}
+
+/** One partition of it, from before the topic is known. */
+export class OwnLane<R extends Reading> implements Lane {
+  readonly partition: number;
+  readonly reading: R;
+  followed: FollowedPartition | undefined;
+  topic: Topic | undefined;
+
+  constructor(partition: number, reading: R) {
+    this.partition = partition;
+    this.reading = reading;
+  }
+
+  get ready(): boolean {
+    return this.topic !== undefined;
+  }
+}
+
+export class OwnTopic<R extends Reading> {
+  readonly #cluster: KafkaCluster;
+  readonly #topics: Topics;
+  readonly #follower: Follower;
+  readonly #appender: Appender;
+  readonly #wish: TopicWish;
+  readonly #from: FollowedOptions["from"];
+  readonly #lanes: readonly OwnLane<R>[];
+
+  constructor(
+    cluster: KafkaCluster,
+    topics: Topics,
+    follower: Follower,
+    appender: Appender,
+    { wish, from, reading }: OwnTopicOptions<R>,
+  ) {
+    this.#cluster = cluster;
+    this.#topics = topics;
+    this.#follower = follower;
+    this.#appender = appender;
+    this.#wish = wish;
+    this.#from = from;
+    this.#lanes = Array.from({ length: wish.partitions }, (_, i) => new OwnLane(i, reading()));
+  }
+
+  laneOf(key: string): OwnLane<R> {
+    const lane = this.#lanes[partitionOf(key, this.#wish.partitions)];
+    if (!lane) throw unavailable(this.#cluster.name, `${JSON.stringify(key)} has no partition in ${this.#wish.name}`);
+    return lane;
+  }
+
+  /** Resolves with the record's offset when it is stored. Called one after the other, records keep their order. */
+  async append(lane: OwnLane<R>, record: NewRecord): Promise<number> {
+    const stored = this.#appender.append(lane, record);
+    if (!lane.ready) {
+      void this.#ensure().catch((error: unknown) =>
+        this.#appender.refuse(lane, asBackboneError(this.#cluster.name, error, "read")),
+      );
+    }
+    return stored;
+  }
+
+  /** Resolves when the partition is read up to its end; it is read on for a while, or while somebody holds it. */
+  async follow(lane: OwnLane<R>): Promise<FollowedPartition> {
+    const topic = await this.#ensure();
+    const { partition, reading } = lane;
+    lane.followed ??= new FollowedPartition({ topic, partition, from: this.#from, reading });
+    await this.#follower.use(lane.followed);
+    return lane.followed;
+  }
+
+  async #ensure(): Promise<Topic> {
+    const topic = await this.#topics.ensure(this.#wish);
+    for (const lane of this.#lanes) lane.topic = topic;
+    this.#appender.wake();
+    return topic;
+  }
+}
