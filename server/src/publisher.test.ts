@@ -166,6 +166,55 @@ describe("a worker without a gateway", () => {
       assert.equal(attempt, 1);
     }));
 
+  test("a loop takes one job after the other; leaving it fails the job in hand, closing gives the others back untried", () =>
+    withFolder(async (folder) => {
+      const publisher = await createPublisher(config(folder));
+      for (let n = 1; n <= 5; n++) await publisher.publish("jobs:a", n);
+      const codes: number[] = [];
+      const looped = publisher.consume("jobs:a", { concurrency: 3, onError: ({ code }) => codes.push(code) });
+      const seen: unknown[] = [];
+      for await (const job of looped) {
+        seen.push([job.data, job.attempt]);
+        job.result("results:a", job.data);
+        if (job.data === 2) break;
+      }
+      await looped.close();
+      assert.deepEqual(
+        [seen, codes],
+        [
+          [
+            [1, 1],
+            [2, 1],
+          ],
+          [453],
+        ],
+      );
+      const rest: (readonly [unknown, number])[] = [];
+      const second = publisher.consume("jobs:a", { concurrency: 2 });
+      // Two loops over one worker share its jobs.
+      const loop = async (): Promise<void> => {
+        for await (const job of second) {
+          rest.push([job.data, job.attempt]);
+          if (rest.length === 4) void second.close();
+        }
+      };
+      await Promise.all([loop(), loop()]);
+      assert.deepEqual(
+        rest.toSorted(([a], [b]) => Number(a) - Number(b)),
+        [
+          [2, 2],
+          [3, 1],
+          [4, 1],
+          [5, 1],
+        ],
+      );
+      await publisher.close();
+      const todoku = await createTodoku(config(folder));
+      const { offset } = await todoku.publish("results:a", "last");
+      assert.equal(offset, 2, "the job that was left has no result");
+      await todoku.close();
+    }));
+
   test("what is no queue is refused", () =>
     withFolder(async (folder) => {
       const publisher = await createPublisher(config(folder));

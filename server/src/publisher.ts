@@ -29,15 +29,16 @@ export interface BackbonePublisher<Channels extends ChannelMap> {
   ): Promise<Published>;
   /**
    * Works on a queue with no gateway between: each job is leased to one worker of its group, is done when the handler has
-   * finished, and comes again after a growing delay when it failed. The namespace's access rules are for clients, not for this.
+   * finished, and comes again after a growing delay when it failed. Without a handler the worker is iterated:
+   * `for await (const job of publisher.consume("jobs:resize", {}))`. The namespace's access rules are for clients, not for this.
    *
    * @throws TodokuError 102 unknown channel, 107 no channel name, 108 no queue.
    */
   consume<C extends keyof Channels & string>(
     queue: C,
     options: WorkerOptions,
-    handler: (job: Job<Channels[C]>) => unknown,
-  ): Worker;
+    handler?: (job: Job<Channels[C]>) => unknown,
+  ): Worker<Channels[C]>;
   /** Ends workers as their `close` does, and lets go of the backbones. */
   close(): Promise<void>;
 }

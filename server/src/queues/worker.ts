@@ -40,8 +40,13 @@ export interface WorkerOptions {
   readonly onError?: (error: TodokuError) => void;
 }
 
-export interface Worker {
-  /** Takes no further jobs. Resolves when those in hand are done, or (`giveBack`) given back. */
+/**
+ * Without a handler it is iterated: the previous job counts as done when the next one is asked for, and as failed when the
+ * loop is left by `break` or an error. The loop ends when the worker is closed; a loop that closes it does not wait for that, as
+ * its own job is in hand until it asks for the next.
+ */
+export interface Worker<Data = Json> extends AsyncIterable<Job<Data>> {
+  /** Takes no further jobs. Resolves when those in hand are done, or (`giveBack`, and what no loop has begun) given back. */
   close(options?: { readonly giveBack?: boolean }): Promise<void>;
 }
 
@@ -58,24 +63,36 @@ interface Running {
   readonly ended: Promise<void>;
 }
 
+/** A job for a loop, and what its handling comes to. */
+interface Offer {
+  readonly job: Job<never>;
+  readonly done: () => void;
+  readonly failed: (cause: unknown) => void;
+}
+
 const RENEW_AT = 1 / 3;
 const RETRY_MS = 200;
 const REASON_CHARACTERS = 256;
 
-export class QueueWorker implements Consumer, Worker {
+export class QueueWorker implements Consumer, Worker<never> {
   readonly #host: WorkerHost;
   readonly #consumption: Consumption;
   readonly #concurrency: number;
-  readonly #handler: (job: Job<never>) => unknown;
+  readonly #handler: ((job: Job<never>) => unknown) | undefined;
   readonly #onError: (error: TodokuError) => void;
   readonly #running = new Set<Running>();
+  /** Jobs that no loop has begun, and loops that wait for one. */
+  readonly #offers: Offer[] = [];
+  readonly #loops: ((offer?: Offer) => void)[] = [];
+  /** What a job fails with that nobody has begun. */
+  readonly #untried = new TodokuError(CLIENT_ERRORS.aborted);
   #taking = true;
 
   constructor(
     host: WorkerHost,
     consumption: Consumption,
     { concurrency = 1, onError = (error) => process.emitWarning(error) }: WorkerOptions,
-    handler: (job: Job<never>) => unknown,
+    handler?: (job: Job<never>) => unknown,
   ) {
     this.#host = host;
     this.#consumption = consumption;
@@ -103,11 +120,47 @@ export class QueueWorker implements Consumer, Worker {
     if (this.#taking) {
       this.#taking = false;
       this.#host.dispatchers.remove(this.#consumption, this);
+      for (const loop of this.#loops.splice(0)) loop();
+      for (const { failed } of this.#offers.splice(0)) failed(this.#untried);
     }
     const running = [...this.#running];
     if (giveBack) for (const { abort } of running) abort.abort(new TodokuError(CLIENT_ERRORS.aborted));
     await Promise.all(running.map(({ ended }) => ended));
     await this.#host.dispatchers.ended();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Job<never>, void, undefined> {
+    for (;;) {
+      const offer = await this.#nextOffer();
+      if (!offer) return;
+      let handled = false;
+      try {
+        yield offer.job;
+        handled = true;
+      } finally {
+        if (handled) offer.done();
+        else offer.failed(new Error("the loop was left"));
+      }
+    }
+  }
+
+  async #nextOffer(): Promise<Offer | undefined> {
+    for (let offer = this.#offers.shift(); offer; offer = this.#offers.shift()) {
+      // The lease may have been lost while no loop had time.
+      if (!offer.job.signal.aborted) return offer;
+    }
+    return this.#taking ? new Promise((resolve) => this.#loops.push(resolve)) : undefined;
+  }
+
+  /** Resolves when a loop has done the job. */
+  #offer(job: Job<never>): Promise<void> {
+    return new Promise((done, failed) => {
+      const offer = { job, done, failed };
+      const loop = this.#loops.shift();
+      if (loop) loop(offer);
+      else if (this.#taking) this.#offers.push(offer);
+      else failed(this.#untried);
+    });
   }
 
   /** Never rejects. */
@@ -130,7 +183,8 @@ export class QueueWorker implements Consumer, Worker {
 
   async #handle({ job, attempt }: Lease, signal: AbortSignal, results: JobResult[]): Promise<void> {
     const { id, time, data, tags } = job;
-    await this.#handler({
+    const handle = this.#handler ?? ((given: Job<never>) => this.#offer(given));
+    await handle({
       queue: this.#consumption.queue,
       id,
       time,
@@ -152,7 +206,7 @@ export class QueueWorker implements Consumer, Worker {
       this.#onError(new TodokuError(ERRORS.leaseLost, `${queue}: job ${job.id}`));
       return;
     }
-    const untried = signal.aborted;
+    const untried = signal.aborted || cause === this.#untried;
     if (!untried) this.#onError(new TodokuError(CLIENT_ERRORS.handlerFailed, `${queue}: job ${job.id}`, { cause }));
     const reason = (cause instanceof Error ? cause.message : String(cause)).slice(0, REASON_CHARACTERS);
     try {
