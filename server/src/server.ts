@@ -70,6 +70,7 @@ export class Todoku {
   readonly #observer: GatewayObserver;
   readonly #trustedProxies: TrustedProxies;
   readonly #ingestion: Ingestion;
+  readonly #queues: QueueSampler;
   readonly #listeners: NodeListener[] = [];
   readonly #detach: (() => void)[] = [];
 
@@ -110,12 +111,13 @@ export class Todoku {
       depth: config.client.json_depth,
       refused: (namespace, why) => observer.malformed(namespace, why),
     });
+    this.#queues = new QueueSampler({
+      clock,
+      failed: (namespace, error) => observer.backboneFailed(namespace, "queue_info", error),
+    });
     metrics.watch({
       waiting: () => this.gateway.waiting(),
-      queues: new QueueSampler({
-        clock,
-        failed: (namespace, error) => observer.backboneFailed(namespace, "queue_info", error),
-      }),
+      queues: this.#queues,
     });
     this.gateway.start();
   }
@@ -214,6 +216,7 @@ export class Todoku {
     await this.#ingestion.stop();
     await this.gateway.stop();
     await this.#parted();
+    this.#queues.stop();
     await this.platform.close();
   }
 

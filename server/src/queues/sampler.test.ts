@@ -51,6 +51,24 @@ test("a store that hangs holds nobody up for more than a second, and is not aske
   assert.deepEqual([await later, asked], [[], 1]);
 });
 
+test("once it is stopped no store is asked, and nothing is told of one that was closed meanwhile", async () => {
+  const clock = new ManualClock();
+  let asked = 0;
+  const closed = Promise.withResolvers<never>();
+  const namespace = namespaceOf("jobs", () => {
+    asked++;
+    return closed.promise;
+  });
+  const sampler = new QueueSampler({ clock, failed: assert.fail });
+  for (const queue of ["jobs:a", "jobs:b"]) sampler.used(namespace, queue);
+  const sample = sampler.sample();
+  sampler.stop();
+  closed.reject(new BackboneError("unavailable", "the backbone is closed"));
+  assert.deepEqual(await sample, []);
+  await clock.advance(60_000);
+  assert.deepEqual([await sampler.sample(), asked], [[], 1]);
+});
+
 test("a store that fails is told of, is not asked about its other queues, and leaves the others their place", async () => {
   const clock = new ManualClock();
   const asked: string[] = [];

@@ -29,6 +29,7 @@ export class QueueSampler {
   #last: readonly QueueSample[] = [];
   #askedAt = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
+  #stopped = false;
 
   constructor(options: QueueSamplerOptions) {
     this.#options = options;
@@ -50,7 +51,7 @@ export class QueueSampler {
   /** How they stood at most a few seconds ago, as far as their stores answer. Never rejects. */
   async sample(): Promise<readonly QueueSample[]> {
     const { clock } = this.#options;
-    if (!this.#looking && clock.now() - this.#askedAt >= FRESH_MS) {
+    if (!this.#stopped && !this.#looking && clock.now() - this.#askedAt >= FRESH_MS) {
       this.#askedAt = clock.now();
       this.#looking = this.#look().finally(() => (this.#looking = undefined));
     }
@@ -63,19 +64,25 @@ export class QueueSampler {
     return this.#last;
   }
 
+  /** The stores are about to be closed: they are not asked any more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
   /** One after the other. A store that does not answer is not asked about its other queues. */
   async #look(): Promise<void> {
     const samples: QueueSample[] = [];
     for (const [namespace, queues] of this.#queues) {
       try {
         for (const queue of queues.keys()) {
+          if (this.#stopped) return;
           const info = await namespace.queue?.jobs.info(queue);
           if (!info) continue;
           queues.set(queue, info.jobs === 0 && info.groups.every(({ dead }) => dead === 0));
           samples.push({ namespace, queue, info, time: this.#options.clock.now() });
         }
       } catch (error) {
-        this.#options.failed(namespace, error);
+        if (!this.#stopped) this.#options.failed(namespace, error);
       }
     }
     this.#last = samples;
