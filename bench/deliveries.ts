@@ -3,7 +3,6 @@ import { setTimeout as after } from "node:timers/promises";
 import { Audience } from "../server/src/load/audience.ts";
 import { sentTo } from "../server/src/load/even-schedule.ts";
 import { monotonicMicroseconds } from "../server/src/load/stamp.ts";
-import { cpuSeconds } from "./process-cost.ts";
 import type { Contender, Measured } from "./scenario.ts";
 import { running, type Running, type Server } from "./servers/server.ts";
 
@@ -103,11 +102,11 @@ class Measuring {
     const begun = monotonicMicroseconds();
     tally.recordBetween(begun + warmUpMs * 1000, begun + (warmUpMs + measuredMs) * 1000);
     await after(warmUpMs);
-    const window = { at: performance.now(), server: cpuSeconds(server.pid), own: process.cpuUsage() };
+    const window = { at: performance.now(), server: this.#server.cpuSeconds(), own: process.cpuUsage() };
     const counted = { delivered: tally.delivered, frames: tally.frames };
     await after(measuredMs);
     const seconds = (performance.now() - window.at) / 1000;
-    const serverSeconds = cpuSeconds(server.pid) - window.server;
+    const serverSeconds = this.#server.cpuSeconds() - window.server;
     const own = process.cpuUsage(window.own);
     const delivered = tally.delivered - counted.delivered;
     const frames = tally.frames - counted.frames;

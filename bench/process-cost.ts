@@ -13,6 +13,16 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
+/** The same of all that a process has started, without itself. */
+export function cpuSecondsUnder(pid: number): number {
+  return childrenOf(pid).reduce((sum, child) => sum + cpuSeconds(child) + cpuSecondsUnder(child), 0);
+}
+
+function childrenOf(pid: number): readonly number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return children === "" ? [] : children.split(" ").map(Number);
+}
+
 /** Resident memory in bytes. */
 export function residentBytes(pid: number): number {
   const [, kilobytes = "0"] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];

@@ -102,8 +102,8 @@ function rowOf(
     return known.length === 0 ? undefined : median(known);
   };
   const ratios: Record<string, Spread> = {};
-  for (const { title, contenders } of scenario.controls) {
-    if (contenders.includes(server)) continue;
+  for (const { title, contenders, compared } of scenario.controls) {
+    if (contenders.includes(server) || compared?.includes(server) === false) continue;
     const best = bestOf(contenders.map(ofLoad), scenario.better);
     const each = repeats.flatMap((one, i) => {
       const control = best?.[i]?.value;

@@ -32,6 +32,8 @@ export interface Control {
   /** Title of the column: "of C". */
   readonly title: string;
   readonly contenders: readonly string[];
+  /** Who is compared with it; absent: everybody. */
+  readonly compared?: readonly string[];
 }
 
 /** What a row must reach, at least, of a control. */

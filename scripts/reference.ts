@@ -72,6 +72,8 @@ function metricsPage(): string {
         .describe()
         .map(({ name, labels, help }) => [`\`${name}\``, labels.map((label) => `\`${label}\``).join(", "), help]),
     ),
+    "Under `todoku serve --workers` they are those of all processes together, whichever answers, and a process that ends takes nothing out of a sum: see " +
+      "[all cores of a machine](../guide/all-cores.md).",
     "Histograms (`publish_seconds`, `delivery_seconds`) come as `_bucket`, `_sum` and `_count`.",
     "The gauges of queues (`todoku_queue_*`) say how a queue stands in its store, which is asked at most every five seconds however often " +
       "the metrics are read. Gateways that share a store say the same: take `max by (queue, group, state)`, not the sum. " +

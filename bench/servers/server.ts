@@ -2,6 +2,7 @@
 import type { Dialect } from "../../server/src/load/dialect.ts";
 import { freePort } from "../../tests/server-process.ts";
 import type { ContenderProcess } from "../contender-process.ts";
+import { cpuSeconds } from "../process-cost.ts";
 
 export interface Server {
   /** As the tables call it. */
@@ -12,6 +13,8 @@ export interface Server {
   prepare?(): Promise<string | undefined>;
   /** Starts it on the port, in a process that speaks as `ContenderProcess` says. */
   start(port: number): Promise<ContenderProcess>;
+  /** Processor time of all that serves, in seconds; absent: that of the process. */
+  cpuSeconds?(process: ContenderProcess): number;
   /** Secrets and all: how its clients speak. */
   dialect(): Promise<Dialect>;
 }
@@ -20,6 +23,7 @@ export interface Running extends AsyncDisposable {
   readonly port: number;
   readonly process: ContenderProcess;
   readonly dialect: Dialect;
+  cpuSeconds(): number;
 }
 
 export async function running(server: Server): Promise<Running> {
@@ -31,6 +35,7 @@ export async function running(server: Server): Promise<Running> {
       port,
       process,
       dialect: await server.dialect(),
+      cpuSeconds: () => server.cpuSeconds?.(process) ?? cpuSeconds(process.pid),
       [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
     };
   } catch (error) {

@@ -33,7 +33,7 @@ export function todoku(keeping: Keeping): Server {
   };
 }
 
-function configOf(keeping: Keeping, folder: string): ConfigInput {
+export function configOf(keeping: Keeping, folder: string): ConfigInput {
   const off = "off";
   return {
     client: {

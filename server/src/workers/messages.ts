@@ -14,6 +14,7 @@ export type Order =
       readonly stores: OwnedElsewhere;
       /** With the page at `/`. */
       readonly page: boolean;
+      readonly workers: WorkerCount;
     }
   | { readonly order: "own"; readonly config: Config; readonly stores: OwnedElsewhere }
   /** Everybody leaves: clients are sent elsewhere, and `/health` says so. */

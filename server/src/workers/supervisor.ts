@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import type { WorkerCount } from "../api/health.ts";
 import { Metrics, together, type MetricSnapshot } from "../api/metrics.ts";
 import { BACKBONE_TYPES } from "../backbones/registry.ts";
 import type { Config } from "../config.ts";
@@ -157,9 +158,9 @@ export class Supervisor {
     // Alone: it says what is wrong once for all, and which port it was given.
     this.#ready = await this.#startIn(this.#place("worker", 1)).ready;
     const others = Array.from({ length: this.#workerCount - 1 }, (_, i) => this.#place("worker", i + 2));
-    await Promise.all(others.map((place) => this.#startIn(place).ready));
-    for (const place of this.#places) this.#watch(place);
     this.#tellCount();
+    await Promise.all(others.map((place) => this.#startIn(place).ready.then(() => this.#tellCount())));
+    for (const place of this.#places) this.#watch(place);
   }
 
   #place(kind: Place["kind"], number: number): Place {
@@ -189,7 +190,7 @@ export class Supervisor {
     const stores = this.#stores;
     if (kind === "store") return { order: "own", config: this.#config, stores };
     const config = withPorts(this.#config, this.#ready);
-    return { order: "serve", worker: number, config, stores, page: this.#page };
+    return { order: "serve", worker: number, config, stores, page: this.#page, workers: this.#count };
   }
 
   /** Starts the place's process again when it dies. */
@@ -287,9 +288,12 @@ export class Supervisor {
     }).length;
   }
 
+  get #count(): WorkerCount {
+    return { running: this.#running, configured: this.#workerCount };
+  }
+
   #tellCount(): void {
-    const workers = { running: this.#running, configured: this.#workerCount };
-    for (const process of this.#living) process.say({ order: "count", workers });
+    for (const process of this.#living) process.say({ order: "count", workers: this.#count });
   }
 
   /** Ends what is left: workers at once, then the stores. */

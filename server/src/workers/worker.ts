@@ -12,13 +12,13 @@ const PATIENCE_MS = 3000;
 
 /** Serves, and reports when it is ready. Rejects as `startServer` does. */
 export async function serveClients(
-  { worker, config, stores, page }: Extract<Order, { order: "serve" }>,
+  { worker, config, stores, page, workers }: Extract<Order, { order: "serve" }>,
   say: Say,
 ): Promise<Work> {
   const logger = createLogger(config.log).child({ worker });
   const questions = new Map<number, (snapshots: readonly MetricSnapshot[]) => void>();
   let asked = 0;
-  let count = { running: 0, configured: 0 };
+  let count = workers;
   const whole = (own: MetricSnapshot): Promise<readonly MetricSnapshot[]> =>
     new Promise((resolve) => {
       const id = asked++;
