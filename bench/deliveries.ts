@@ -26,9 +26,9 @@ export const DATA_BYTES = 128;
 
 const PREFIX = "c:";
 /** Without any arrival for so long, the rest is lost. */
-const SILENCE_MS = 1000;
+const SILENCE_MS = 3000;
 /** A server that still delivers after so long is behind: what it did not come to is not lost, nor counted. */
-const LONGEST_DRAIN_MS = 3000;
+const LONGEST_DRAIN_MS = 4000;
 const LOOK_MS = 20;
 /** A server that publishes less than this share of what it should is behind. */
 const KEPT_UP = 0.95;

@@ -1,5 +1,9 @@
 /** `npm run bench -- SCENARIO… [--json] [--repeats N] [--write]`: measures, and prints tables. See README.md. */
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { parseArgs } from "node:util";
+import { benchmarkPages } from "../scripts/benchmarks-page.ts";
+import { keep, keptResults } from "./kept-results.ts";
 import { CAN_PIN, pin } from "./process-cost.ts";
 import { redis } from "./redis.ts";
 import { goalsOf, tableOf } from "./report.ts";
@@ -8,12 +12,13 @@ import { isSound, runScenario } from "./run-scenario.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { printTable } from "./table.ts";
 
+const ROOT = path.join(import.meta.dirname, "..");
 const REPEATS = 5;
 const GENERATOR_CORE = 1;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean" }, repeats: { type: "string" } },
+  options: { json: { type: "boolean" }, write: { type: "boolean" }, repeats: { type: "string" } },
 });
 const repeats = Number(values.repeats ?? REPEATS);
 const wanted = positionals.includes("all") ? SCENARIOS : SCENARIOS.filter(({ name }) => positionals.includes(name));
@@ -35,9 +40,12 @@ if (positionals.length === 0 || unknown.length > 0) {
 }
 
 function listScenarios(): void {
-  console.log("npm run bench -- SCENARIO… | all [--repeats N] [--json]\n");
+  console.log("npm run bench -- SCENARIO… | all [--repeats N] [--json] [--write]\n");
   for (const { name, title, expectedSeconds } of SCENARIOS)
     console.log(`  ${name.padEnd(16)} ${title}, ${minutes(expectedSeconds * REPEATS)}`);
+  const all = SCENARIOS.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
+  console.log(`  ${"all".padEnd(16)} ${minutes(all * REPEATS)}\n`);
+  console.log("--write keeps the results in bench/results/ and makes docs/reference/benchmarks.md of them");
 }
 
 async function run(): Promise<void> {
@@ -53,11 +61,18 @@ async function run(): Promise<void> {
     const result = await runScenario(scenario, { repeats, command: `npm run bench -- ${scenario.name}${again}`, tell });
     results.push(result);
     if (!values.json) print(result);
+    if (values.write) write(result);
   }
   if (values.json) console.log(JSON.stringify(results, undefined, 2));
   const unsound = results.filter((result) => !isSound(result));
   for (const { title } of unsound) tell(`${title}: something failed, or was missing, repeated or wrong`);
   process.exitCode = unsound.length > 0 ? 1 : 0;
+}
+
+/** After each scenario: what is measured is not lost when a later one fails. */
+function write(result: Result): void {
+  keep(result);
+  for (const [file, text] of benchmarkPages(keptResults())) writeFileSync(path.join(ROOT, file), text);
 }
 
 function print(result: Result): void {

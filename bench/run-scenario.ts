@@ -1,10 +1,13 @@
 /** Runs one scenario: contenders in turn, all of them in every repeat, so that what disturbs the machine hits all alike. */
+import path from "node:path";
 import { CAN_PIN } from "./process-cost.ts";
 import { resultOf, type Result } from "./result.ts";
 import type { Contender, Measured, Scenario } from "./scenario.ts";
 
 /** A contender that takes longer is given up. */
 const PATIENCE_MS = 120_000;
+const ROOT = `${path.join(import.meta.dirname, "..")}${path.sep}`;
+const LONGEST_REASON = 200;
 
 export interface RunOptions {
   readonly repeats: number;
@@ -38,7 +41,7 @@ export async function runScenario(scenario: Scenario, { repeats, command, tell }
       } catch (error) {
         absent[contender.name] = `failed: ${reasonOf(error)}`;
         measured.delete(contender.name);
-        tell(`  ${contender.name} failed: ${reasonOf(error)}`);
+        tell(`  ${contender.name} failed: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
   }
@@ -62,6 +65,8 @@ async function inTime(contender: Contender): Promise<readonly Measured[]> {
   }
 }
 
+/** In a line that can be kept: without the place where this folder lies. */
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const [line = ""] = (error instanceof Error ? error.message : String(error)).trim().split("\n");
+  return line.replaceAll(ROOT, "").slice(0, LONGEST_REASON);
 }

@@ -1,4 +1,5 @@
 /** The reference pages that are made from the code, by their path. */
+import { keptResults } from "../bench/kept-results.ts";
 import { CLIENT_ERRORS, CLOSES, ERRORS, UNSUBSCRIBES, type Code } from "../protocol/src/index.ts";
 import { COMMANDS } from "../server/src/cli/commands.ts";
 import { configReference } from "../server/src/cli/config-reference.ts";
@@ -6,6 +7,7 @@ import { commandReference } from "../server/src/cli/help.ts";
 import { Metrics } from "../server/src/api/metrics.ts";
 import { openApiDocument } from "../server/src/api/openapi.ts";
 import { VERSION } from "../server/src/version.ts";
+import { benchmarkPages } from "./benchmarks-page.ts";
 import { httpApiPage } from "./http-api-page.ts";
 import { generated, table } from "./markdown.ts";
 
@@ -17,6 +19,7 @@ export function reference(): ReadonlyMap<string, string> {
     ["docs/reference/metrics.md", metricsPage()],
     ["docs/reference/http-api.md", httpApiPage()],
     ["docs/reference/openapi.json", `${JSON.stringify(openApiDocument(VERSION), undefined, 2)}\n`],
+    ...benchmarkPages(keptResults()),
   ]);
 }
 
