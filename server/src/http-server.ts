@@ -22,6 +22,11 @@ export interface Listening {
   readonly logger: Logger;
 }
 
+/**
+ * Connections that the system keeps for us until they are taken in; it may keep fewer (`net.core.somaxconn`). Node's own 511 are
+ * few when all clients of a lost gateway come at once: who finds no place tries again only after a second, then two, then four.
+ */
+const BACKLOG = 16_384;
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 60_000;
 
@@ -66,7 +71,7 @@ export class HttpServer {
     const { host, port, key, tls, logger, shared = false } = this.#options;
     return new Promise((resolve, reject) => {
       this.server.once("error", (error: NodeJS.ErrnoException) => reject(portError(key, { host, port }, error)));
-      this.server.listen({ port, host, reusePort: shared }, () => {
+      this.server.listen({ port, host, backlog: BACKLOG, reusePort: shared }, () => {
         this.server.removeAllListeners("error");
         this.server.on("error", (error) => logger.error({ error }, "the listener failed"));
         const address = this.server.address();
