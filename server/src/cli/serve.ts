@@ -4,6 +4,7 @@ import { ConfigError } from "../config-error.ts";
 import { CONFIG_FILE, parseConfig, readConfig } from "../config-file.ts";
 import { DEV_CONFIG } from "../dev-config.ts";
 import { createLogger, type Logger } from "../logger.ts";
+import { returnMemory } from "../memory-return.ts";
 import { servePage } from "../page/page.ts";
 import { startServer, WEBSOCKET_PATH, type RunningServer } from "../server.ts";
 import { VERSION } from "../version.ts";
@@ -46,8 +47,10 @@ export const serve: Command = {
     const workers = config.workers === "auto" ? availableParallelism() : config.workers;
     if (workers > 1) return serveWithWorkers(args, terminal, { config, workers, page: dev, logger });
     const server = await startServer(config, { logger, ...(dev && { page: servePage(config) }) });
+    const stopReturning = returnMemory(server.todoku.gateway);
     announce(config, server, terminal);
     await stopped(terminal.stopped);
+    stopReturning();
     await drain(config, server, terminal);
     return EXIT.ok;
   },

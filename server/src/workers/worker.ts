@@ -1,6 +1,7 @@
 /** One of several processes that serve clients on one port. */
 import type { MetricSnapshot } from "../api/metrics.ts";
 import { createLogger } from "../logger.ts";
+import { returnMemory } from "../memory-return.ts";
 import { servePage } from "../page/page.ts";
 import { startServer, type RunningServer } from "../server.ts";
 import type { Say, Work } from "./child.ts";
@@ -37,12 +38,14 @@ export async function serveClients(
     worker: { number: worker, stores, count: () => count, whole },
   });
   const { url, internalUrl, todoku } = server;
+  const stopReturning = returnMemory(todoku.gateway);
   const measure = async (id: number): Promise<void> =>
     say({ report: "measured", id, snapshot: await todoku.snapshot() });
   let leaving = false;
   const leave = async (how: "drain" | "leave"): Promise<void> => {
     if (leaving) return;
     leaving = true;
+    stopReturning();
     await part(server, how, say);
     // What was counted until the end is not lost from the whole.
     await measure(-1);
