@@ -200,7 +200,7 @@ export class LoadClient {
 
   #publications(line: Buffer, channel: string, from: number): void {
     const place = this.#places.get(channel);
-    for (let at = line.indexOf(DATA, from); at !== -1; ) {
+    for (let at = line.indexOf(DATA, from); at !== -1;) {
       const next = line.indexOf(DATA, at + DATA.length);
       const offsetAt = line.indexOf(OFFSET, at);
       if (place && offsetAt !== -1) {
