@@ -76,6 +76,7 @@ export class BrokerLink implements Backbone {
       read: (channel, read) => this.#call(() => facet(this.#broker.backbone.log).read(channel, read)),
       heads: (channels) => this.#call(() => facet(this.#broker.backbone.log).heads(channels)),
       remove: (channel) => this.#call(() => facet(this.#broker.backbone.log).remove(channel)),
+      channels: (...given) => this.#call(() => facet(this.#broker.backbone.log).channels(...given)),
     };
     this.cursors = {
       claim: (key) => this.#call(() => facet(this.#broker.backbone.cursors).claim(key)),

@@ -227,6 +227,15 @@ const BREAKS: readonly (readonly [what: string, rule: string, how: Break])[] = [
     { log: (log) => ({ read: (channel, options) => log.read(channel, { ...options, reverse: false }) }) },
   ],
   [
+    "a log that leaves a channel out of its pages",
+    "channels names all of a namespace that keep messages",
+    {
+      log: (log) => ({
+        channels: async (...given) => ({ channels: (await log.channels(...given)).channels.slice(1) }),
+      }),
+    },
+  ],
+  [
     "heads in another order than asked for",
     "heads answers for several channels, in the order asked for",
     {

@@ -134,6 +134,8 @@ export interface Head extends Position {
  * - `read` returns what is stored, in order, gapless above `trimmed`; everything whose append resolved before is visible,
  *   through every instance.
  * - Retention may keep more than asked, never less.
+ * - `channels` names every channel of a namespace that had messages when the first page was asked for and has them still; in
+ *   no particular order, some perhaps twice, and perhaps some that keep nothing any more. What was written meanwhile may be left out.
  */
 export interface Log {
   append(channel: string, message: Message, options: AppendOptions): Promise<Appended>;
@@ -142,6 +144,14 @@ export interface Log {
   heads(channels: readonly string[]): Promise<readonly Head[]>;
   /** Forgets the channel's messages; epoch and head stay, `trimmed` becomes the head. */
   remove(channel: string): Promise<void>;
+  /** One page; `after` is the `next` of the page before. `namespace` is the part before the colon, `""` for names without one. */
+  channels(namespace: string, after?: string): Promise<ChannelPage>;
+}
+
+export interface ChannelPage {
+  readonly channels: readonly string[];
+  /** Where to go on; absent on the last page. */
+  readonly next?: string;
 }
 
 /** Who a cursor belongs to: one durable subscription of one user on one channel. */

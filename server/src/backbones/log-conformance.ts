@@ -1,9 +1,21 @@
 /** The obligations of the contract's log, one rule each. */
 import assert from "node:assert/strict";
 import { KEEP, listen, offsets, present, type Rule } from "./conformance-case.ts";
-import type { Log, Message } from "./contract.ts";
+import type { ChannelPage, Log, Message } from "./contract.ts";
 
 const FRAMES_TO_SEE_ONE = 200;
+
+/** All pages, as far as they name channels that the test made. */
+async function named(log: Log, namespace: string, among: readonly string[]): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  let next: string | undefined;
+  do {
+    const page: ChannelPage = await log.channels(namespace, ...(next === undefined ? [] : [next]));
+    for (const channel of page.channels) if (among.includes(channel)) found.add(channel);
+    next = page.next;
+  } while (next !== undefined);
+  return found;
+}
 
 export const LOG_RULES: readonly Rule[] = [
   {
@@ -119,6 +131,22 @@ export const LOG_RULES: readonly Rule[] = [
       assert.deepEqual(await read({ limit: 10 }), stored.toReversed());
       assert.deepEqual(await read({ limit: 2 }), stored.toReversed().slice(0, 2));
       assert.deepEqual(await read({ after: stored[2] ?? 0, limit: 10 }), stored.slice(0, 2).toReversed());
+    },
+  },
+  {
+    title: "channels names all of a namespace that keep messages, on every instance, and none of another",
+    needs: "log",
+    run: async (at) => {
+      const [namespace = ""] = at.channel.split(":");
+      const many = Array.from({ length: 30 }, (_, i) => `${at.channel}:${i}`);
+      const bare = at.channel.replaceAll(":", "-");
+      await Promise.all([...many, bare].map((channel) => at.log.append(channel, at.message("1"), KEEP)));
+      const all = [...many, bare, `${at.channel}:never`];
+      for (const log of [at.log, present(at.other.log)]) {
+        assert.deepEqual(await named(log, namespace, all), new Set(many));
+        assert.deepEqual(await named(log, "", all), new Set([bare]));
+        assert.deepEqual(await named(log, "other", all), new Set());
+      }
     },
   },
   {

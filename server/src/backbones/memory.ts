@@ -12,6 +12,7 @@
  * small record of where it stood, so that its offsets never repeat. Jobs and dead letters count as well, and are never
  * dropped: when they alone take all of it, no further job is taken (`full`).
  */
+import { namespaceOf } from "@todoku/protocol";
 import {
   BackboneError,
   type AppendOptions,
@@ -19,6 +20,7 @@ import {
   type Backbone,
   type Bus,
   type Capabilities,
+  type ChannelPage,
   type ClaimedCursor,
   type Cursor,
   type CursorKey,
@@ -133,6 +135,7 @@ export class MemoryBackbone implements Backbone {
       read: async (channel, options) => this.#read(channel, options),
       heads: async (channels) => channels.map((channel) => this.#head(channel)),
       remove: async (channel) => this.#remove(channel),
+      channels: async (namespace) => this.#channelsOf(namespace),
     };
     this.cursors = {
       claim: async (key) => this.#claim(key),
@@ -267,6 +270,16 @@ export class MemoryBackbone implements Backbone {
     this.#mustBeOpen();
     const channel = this.#store.channels.get(name);
     if (channel) this.#empty(channel);
+  }
+
+  #channelsOf(namespace: string): ChannelPage {
+    this.#mustBeOpen();
+    const all = [...this.#store.channels];
+    return {
+      channels: all.flatMap(([name, { messages }]) =>
+        messages.length > 0 && namespaceOf(name) === namespace ? [name] : [],
+      ),
+    };
   }
 
   #channel(name: string): Channel {

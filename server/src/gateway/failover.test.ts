@@ -31,6 +31,7 @@ class FailingOver implements Backbone {
     this.log = {
       append: (...given) => this.#store.log.append(...given),
       remove: (channel) => this.#store.log.remove(channel),
+      channels: (...given) => this.#store.log.channels(...given),
       read: async (...given) => ({ ...(await this.#store.log.read(...given)), forks: this.#forks }),
       heads: async (channels) =>
         (await this.#store.log.heads(channels)).map((head) => ({ ...head, forks: this.#forks })),

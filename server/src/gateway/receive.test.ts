@@ -232,6 +232,7 @@ function switching(log: () => MemoryBackbone["log"]): MemoryBackbone["log"] {
     read: (...args) => log().read(...args),
     heads: (...args) => log().heads(...args),
     remove: (...args) => log().remove(...args),
+    channels: (...args) => log().channels(...args),
   };
 }
 

@@ -44,6 +44,7 @@ import { Room } from "./room.ts";
 import { Store } from "./store.ts";
 import {
   appendRow,
+  channelsOf,
   claimCursor,
   type StoredRow,
   forgetCursor,
@@ -100,6 +101,7 @@ export class EmbeddedBackbone implements Backbone {
         });
       },
       remove: (channel) => this.#write((store) => removeMessages(store, channel)),
+      channels: async (namespace, after) => channelsOf(this.#open().store, namespace, after),
     };
     this.cursors = {
       claim: (key: CursorKey): Promise<ClaimedCursor> =>

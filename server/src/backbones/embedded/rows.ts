@@ -1,9 +1,11 @@
 /** What each operation of the contract does to the rows. Everything that writes runs inside a transaction. */
 import { createHash } from "node:crypto";
+import { namespaceOf } from "@todoku/protocol";
 import {
   BackboneError,
   type AppendOptions,
   type Appended,
+  type ChannelPage,
   type ClaimedCursor,
   type CursorKey,
   type CursorOutcome,
@@ -17,6 +19,8 @@ import { movesBack, nextFence } from "../cursor-order.ts";
 import { schedule, trim } from "./retention.ts";
 import type { Room } from "./room.ts";
 import type { ChannelRow, MessageRow, Store } from "./store.ts";
+
+const CHANNELS_PER_PAGE = 1000;
 
 /** Longer keys are replaced by their hash: LMDB's keys have at most 1,978 bytes. */
 const LONGEST_NAME = 1000;
@@ -92,6 +96,24 @@ function missing({ name }: Store, channel: string, offset: number): BackboneErro
     `[${name}] the log is damaged: message ${offset} of ${channel} was stored and is not there. Restore the data folder ` +
       "from a backup, or empty the channel with history_remove: its subscribers are then told of a gap",
   );
+}
+
+/** The next channels of a namespace after the one named `after`, in the order of their names. */
+export function channelsOf(
+  store: Store,
+  namespace: string,
+  after = namespace === "" ? "" : `${namespace}:`,
+): ChannelPage {
+  const channels: string[] = [];
+  let seen = 0;
+  for (const { key, value } of store.channels.getRange({ start: after })) {
+    if (key === after) continue;
+    // Names of the namespace "" lie between those of others.
+    if (namespace !== "" && !key.startsWith(`${namespace}:`)) break;
+    if (namespaceOf(key) === namespace && value.count > 0) channels.push(key);
+    if (++seen === CHANNELS_PER_PAGE) return { channels, next: key };
+  }
+  return { channels };
 }
 
 export function removeMessages(store: Store, channel: string): void {

@@ -101,6 +101,14 @@ export class ChannelIndex {
     return { offsets: channel.offsets, head: channel.head, trimmed: channel.trimmed };
   }
 
+  /** The channels that messages are kept of. */
+  filled(): readonly string[] {
+    return [...this.#channels].flatMap(([name, channel]) => {
+      this.#cut(channel);
+      return channel.offsets.length > 0 ? [name] : [];
+    });
+  }
+
   #channel(name: string): Channel {
     const known = this.#channels.get(name);
     if (known) return known;

@@ -80,6 +80,7 @@ export class KafkaBackbone implements Backbone {
       read: (...given) => this.#whileOpen(() => log.read(...given)),
       heads: (...given) => this.#whileOpen(() => log.heads(...given)),
       remove: (...given) => this.#whileOpen(() => log.remove(...given)),
+      channels: (...given) => this.#whileOpen(() => log.channels(...given)),
     };
     this.cursors = {
       claim: (...given) => this.#whileOpen(() => cursors.claim(...given)),

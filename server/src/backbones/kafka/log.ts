@@ -4,6 +4,7 @@ import {
   BackboneError,
   type AppendOptions,
   type Appended,
+  type ChannelPage,
   type Head,
   type Log,
   type Message,
@@ -89,6 +90,17 @@ export class KafkaLog implements Log {
 
   async remove(channel: string): Promise<void> {
     await this.#write(channel, removalOf(channel));
+  }
+
+  /** A page is a partition. */
+  async channels(namespace: string, after = "0"): Promise<ChannelPage> {
+    const partition = Number(after);
+    const places = this.#places.in(namespace);
+    const place = places[partition];
+    if (!place) return { channels: [] };
+    const { index } = await this.#fresh(place);
+    const next = partition + 1;
+    return { channels: index.filled(), ...(next < places.length && { next: String(next) }) };
   }
 
   /** Writes, and reads back: only the log says whether a record repeats an earlier one. */

@@ -55,14 +55,18 @@ export class Places {
   }
 
   of(channel: string): Place {
-    const namespace = namespaceOf(channel);
+    const place = this.in(namespaceOf(channel))[partitionOf(channel, this.#settings.partitions)];
+    if (!place) throw unavailable(this.#cluster.name, `channel ${JSON.stringify(channel)} has no partition`);
+    return place;
+  }
+
+  /** All partitions of a namespace. */
+  in(namespace: string): readonly Place[] {
     const { partitions } = this.#settings;
     const known = this.#places.get(namespace);
     const places = known ?? Array.from({ length: partitions }, (_, i) => new Place(namespace, i));
     if (!known) this.#places.set(namespace, places);
-    const place = places[partitionOf(channel, partitions)];
-    if (!place) throw unavailable(this.#cluster.name, `channel ${JSON.stringify(channel)} has no partition`);
-    return place;
+    return places;
   }
 
   /** Resolves with the partition when it is read up to its end. @throws BackboneError when that takes too long. */

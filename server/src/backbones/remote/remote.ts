@@ -145,6 +145,7 @@ function logOver(link: Link): Log {
     read: (channel, options) => link.call("log.read", channel, options),
     heads: (channels) => link.call("log.heads", channels),
     remove: (channel) => link.call("log.remove", channel),
+    channels: (namespace, after) => link.call("log.channels", namespace, ...(after === undefined ? [] : [after])),
   };
 }
 

@@ -17,6 +17,7 @@ export const CALLS = {
   "log.read": "question",
   "log.heads": "question",
   "log.remove": "effect",
+  "log.channels": "question",
   "cursors.claim": "effect",
   "cursors.write": "effect",
   "cursors.forget": "effect",
@@ -44,7 +45,12 @@ export const STANDING = ["bus.subscribe", "bus.unsubscribe", "queue.watch", "que
 export type Standing = (typeof STANDING)[number];
 
 /** Those whose answers may be large: the owner begins the next only when the last is on its way. */
-export const BULKY: ReadonlySet<string> = new Set<Call>(["log.read", "queue.dead.list", "queue.dead.get"]);
+export const BULKY: ReadonlySet<string> = new Set<Call>([
+  "log.read",
+  "log.channels",
+  "queue.dead.list",
+  "queue.dead.get",
+]);
 
 /** One thing said. */
 export type Item = readonly unknown[];

@@ -33,7 +33,7 @@ interface Announcement {
   told: Promise<unknown>;
 }
 
-export class RedisLog implements Log {
+export class RedisLog implements Omit<Log, "channels"> {
   readonly #calls: ScriptCalls;
   readonly #keys: ChannelKeys;
   readonly #publish: "PUBLISH" | "SPUBLISH";

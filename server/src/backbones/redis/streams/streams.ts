@@ -24,6 +24,7 @@ import { checkServers } from "../health.ts";
 import { RedisServers } from "../servers.ts";
 import { RedisIngest } from "./ingest.ts";
 import { RedisCursors } from "./cursors.ts";
+import { channelsOf } from "./channels.ts";
 import { RedisLog } from "./log.ts";
 import { RedisQueue } from "./queue.ts";
 import { ScriptCalls, type Confirmation } from "./script-calls.ts";
@@ -95,6 +96,7 @@ export class RedisStreamsBackbone implements Backbone {
       read: (...given) => this.#whileOpen(() => log.read(...given)),
       heads: (...given) => this.#whileOpen(() => log.heads(...given)),
       remove: (...given) => this.#whileOpen(() => log.remove(...given)),
+      channels: (namespace, after) => this.#whileOpen(() => channelsOf(this.#servers, prefix, namespace, after)),
     };
     this.cursors = {
       claim: (...given) => this.#whileOpen(() => cursors.claim(...given)),
