@@ -1,11 +1,14 @@
-/** Accepts WebSockets on a Node HTTP server, through the package `ws`. */
+/** Accepts WebSockets on a Node HTTP server. */
 import { STATUS_CODES, type IncomingMessage, type Server } from "node:http";
+import { Socket as NetSocket } from "node:net";
 import type { Duplex } from "node:stream";
 import { CLOSES, ERRORS } from "@todoku/protocol";
-import { WebSocketServer, type RawData, type WebSocket } from "ws";
 import type { RateLimiter } from "../../auth/rate.ts";
 import type { Clock } from "../../clock.ts";
 import type { Handshake, Socket, SocketEvents } from "../socket.ts";
+import { Compression, type CompressedSocket } from "./compressed-socket.ts";
+import { answerHandshake } from "./handshake.ts";
+import { NodeSocket, type SocketHost } from "./node-socket.ts";
 import { addressOf, type TrustedProxies } from "./address.ts";
 import { mayConnectFrom } from "./origin.ts";
 import { TextFrames } from "./text-frames.ts";
@@ -33,25 +36,25 @@ export interface ListenerOptions {
   readonly clock: Clock;
 }
 
-export class NodeListener {
+export class NodeListener implements SocketHost {
+  readonly clock: Clock;
+  readonly frames: TextFrames = new TextFrames();
+  readonly frameBytes: number;
   readonly #acceptor: Acceptor;
   readonly #options: ListenerOptions;
-  readonly #sockets: WebSocketServer;
+  /** Absent: frames are not compressed. */
+  readonly #compression: Compression | undefined;
   readonly #unauthenticated = new Map<string, number>();
-  readonly #open = new Set<WebSocket>();
-  readonly #frames = new TextFrames();
+  readonly #open = new Set<Socket>();
   #refusing = false;
   #whenEmpty: (() => void)[] = [];
 
   constructor(acceptor: Acceptor, options: ListenerOptions) {
     this.#acceptor = acceptor;
     this.#options = options;
-    this.#sockets = new WebSocketServer({
-      noServer: true,
-      clientTracking: false,
-      maxPayload: options.frameBytes,
-      perMessageDeflate: options.compression ? { serverNoContextTakeover: true, clientNoContextTakeover: true } : false,
-    });
+    this.clock = options.clock;
+    this.frameBytes = options.frameBytes;
+    this.#compression = options.compression ? new Compression(this) : undefined;
   }
 
   /** Listens to the server's upgrades; the returned function stops that. Open connections stay. */
@@ -80,7 +83,7 @@ export class NodeListener {
     if (this.#open.size === 0) return;
     await new Promise<void>((resolve) => {
       const cancel = this.#options.clock.after(ms, () => {
-        for (const webSocket of this.#open) webSocket.terminate();
+        for (const socket of this.#open) socket.terminate();
       });
       this.#whenEmpty.push(() => {
         cancel();
@@ -90,7 +93,8 @@ export class NodeListener {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on("error", () => socket.destroy());
+    socket.on("error", destroy);
+    if (!socket.readable || !socket.writable) return void socket.destroy();
     const { allowedOrigins, trustedProxies, connections, unauthenticatedPerAddress, attempts } = this.#options;
     const address = addressOf(request, trustedProxies);
     const { origin } = request.headers;
@@ -107,10 +111,23 @@ export class NodeListener {
     }
     this.#unauthenticated.set(address, waiting + 1);
     const release = this.#releaser(address);
-    socket.once("close", release);
-    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#accept(webSocket, socket, { address, ...(origin !== undefined && { origin }) }, release);
-    });
+    const handshake = { address, ...(origin !== undefined && { origin }) };
+    if (this.#compression) {
+      this.#compression.open(request, socket, head, release, (opened) => this.#begin(opened, handshake, head));
+      return;
+    }
+    const answer = answerHandshake(request);
+    if (typeof answer !== "string") {
+      release();
+      return refuse(socket, answer.status, ERRORS.badRequest.code, answer.message, answer.headers);
+    }
+    if (socket instanceof NetSocket) {
+      // Whatever the server says of its requests: a connection may be silent for long, and what it is sent must not wait.
+      socket.setTimeout(0);
+      socket.setNoDelay();
+    }
+    socket.write(answer);
+    this.#begin(new NodeSocket(socket, this, release), handshake, head);
   }
 
   /** Gives one unauthenticated place of the address back, once. */
@@ -125,81 +142,20 @@ export class NodeListener {
     };
   }
 
-  #accept(webSocket: WebSocket, stream: Duplex, handshake: Handshake, release: () => void): void {
-    this.#open.add(webSocket);
-    const socket = new NodeSocket(webSocket, stream, this.#frames, release, () => events.drained());
-    const events = this.#acceptor.accept(socket, handshake);
-    webSocket.on("message", (data: RawData, isBinary: boolean) => {
-      if (isBinary) webSocket.close(CLOSES.badRequest.code, "bad request: binary frames are not spoken here");
-      else events.message(textOf(data));
-    });
-    // Too large a frame, broken UTF-8, a broken frame: `ws` closes with the code of RFC 6455 and reports it here.
-    webSocket.on("error", () => {});
-    webSocket.on("close", () => {
-      this.#open.delete(webSocket);
-      events.closed();
-      if (this.#open.size === 0) for (const empty of this.#whenEmpty.splice(0)) empty();
-    });
+  #begin(socket: NodeSocket | CompressedSocket, handshake: Handshake, head: Buffer): void {
+    this.#open.add(socket);
+    socket.begin(this.#acceptor.accept(socket, handshake), head);
+  }
+
+  parted(socket: Socket): void {
+    this.#open.delete(socket);
+    if (this.#open.size === 0) for (const empty of this.#whenEmpty.splice(0)) empty();
   }
 }
 
-class NodeSocket implements Socket {
-  readonly #webSocket: WebSocket;
-  /** Frames go straight to it; absent where an extension (compression) makes each connection's frames its own. */
-  readonly #stream: Duplex | undefined;
-  readonly #frames: TextFrames;
-  readonly authenticated: () => void;
-  readonly #onSent: () => void;
-  #waiting = false;
-
-  constructor(
-    webSocket: WebSocket,
-    stream: Duplex,
-    frames: TextFrames,
-    onAuthenticated: () => void,
-    onDrained: () => void,
-  ) {
-    this.#webSocket = webSocket;
-    this.#stream = webSocket.extensions === "" ? stream : undefined;
-    this.#frames = frames;
-    this.authenticated = onAuthenticated;
-    this.#onSent = () => {
-      this.#waiting = false;
-      if (webSocket.bufferedAmount === 0) onDrained();
-    };
-  }
-
-  /** With what still waits to be compressed. */
-  get bufferedBytes(): number {
-    return this.#webSocket.bufferedAmount;
-  }
-
-  send(frame: Uint8Array): void {
-    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    if (!this.#stream) return this.#webSocket.send(frame, TEXT, this.#onSent);
-    // A callback for each frame would cost more than all else here: only what the system does not take at once has one.
-    this.#stream.write(this.#frames.of(frame));
-    if (this.#waiting || this.#stream.writableLength === 0) return;
-    this.#waiting = true;
-    // Done when all before it is.
-    this.#stream.write(NOTHING, this.#onSent);
-  }
-
-  close(code: number, reason: string): void {
-    this.#webSocket.close(code, reason);
-  }
-
-  terminate(): void {
-    this.#webSocket.terminate();
-  }
-}
-
-const TEXT = { binary: false };
-const NOTHING = new Uint8Array();
-
-function textOf(data: RawData): string {
-  if (Buffer.isBuffer(data)) return data.toString();
-  return Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data).toString();
+/** Of a broken connection. */
+function destroy(this: Duplex): void {
+  this.destroy();
 }
 
 function pathOf({ url = "/" }: IncomingMessage): string {
@@ -208,10 +164,10 @@ function pathOf({ url = "/" }: IncomingMessage): string {
 }
 
 /** Answers an upgrade in HTTP and ends the connection. */
-function refuse(socket: Duplex, status: number, code: number, message: string): void {
+function refuse(socket: Duplex, status: number, code: number, message: string, headers = ""): void {
   const body = JSON.stringify({ error: { code, message } });
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nConnection: close\r\nContent-Type: application/json\r\n${headers}` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }

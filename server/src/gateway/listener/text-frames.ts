@@ -12,21 +12,23 @@ export class TextFrames {
   of(payload: Uint8Array): Uint8Array {
     if (payload !== this.#payload) {
       this.#payload = payload;
-      this.#frame = textFrame(payload);
+      this.#frame = frameOf(TEXT, payload);
     }
     return this.#frame;
   }
 }
 
-const FINAL_TEXT = 0x81;
+const FINAL = 0x80;
+const TEXT = 0x1;
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
 
-function textFrame(payload: Uint8Array): Uint8Array {
+/** A whole, final frame of a server. */
+export function frameOf(opcode: number, payload: Uint8Array): Uint8Array {
   const { length } = payload;
   const head = length < LENGTH_16 ? 2 : length < 65_536 ? 4 : 10;
   const frame = Buffer.allocUnsafe(head + length);
-  frame[0] = FINAL_TEXT;
+  frame[0] = FINAL | opcode;
   if (head === 2) {
     frame[1] = length;
   } else if (head === 4) {
