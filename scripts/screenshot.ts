@@ -1,9 +1,11 @@
 /**
- * Makes the picture of the page for the README: `node --conditions=source scripts/screenshot.ts [FOLDER]`. Into another folder
- * than docs/images it also puts how the page looks on a phone and in the dark.
+ * Makes the pictures of the pages for the README and the examples: `node --conditions=source scripts/screenshot.ts [FOLDER]`. Into
+ * another folder than docs/images it also puts how the pages look on a phone and in the dark.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
+import { startThumbnails } from "../examples/thumbnails/thumbnails.ts";
 import { Visitors, type Page } from "../server/src/page/browser-visit.ts";
 import {
   acknowledged,
@@ -32,6 +34,36 @@ if (folder !== IMAGES) {
   await picture("page-dark", { viewport: { width: 1440, height: 1000 }, colorScheme: "dark" }, true);
   await picture("page-phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }, true);
   await picture("page-tablet", { viewport: { width: 900, height: 1100 } }, true);
+}
+
+await thumbnails("thumbnails", { viewport: { width: 1100, height: 875 } });
+if (folder !== IMAGES) {
+  await thumbnails("thumbnails-dark", { viewport: { width: 1100, height: 875 }, colorScheme: "dark" });
+  await thumbnails("thumbnails-phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+}
+
+/** A broken picture given up, others done, one worker killed, and work under way. */
+async function thumbnails(name: string, look: Parameters<Visitors["visitor"]>[0]): Promise<void> {
+  const data = mkdtempSync(path.join(tmpdir(), "todoku-screenshot-"));
+  const example = await startThumbnails({ port: 0, folder: data, paceMs: 700 });
+  try {
+    const context = await visitors.visitor(look);
+    const page = await context.newPage();
+    await page.goto(example.url);
+    const broken = { name: "broken.jpg", mimeType: "image/jpeg", buffer: Buffer.from("no picture") };
+    await page.locator("#files").setInputFiles([broken]);
+    await page.getByText(/given up after/).waitFor();
+    await page.getByRole("button", { name: /No pictures at hand/ }).click();
+    await page.locator('#pictures li[data-state="working"]').nth(3).waitFor();
+    await page.getByRole("button", { name: "Kill" }).first().click();
+    await page.locator('#pictures li[data-state="done"]').nth(5).waitFor();
+    await page.locator('#pictures li[data-state="working"]').nth(1).waitFor();
+    await page.screenshot({ path: path.join(folder, `${name}.jpg`), type: "jpeg", quality: 82 });
+    await context.close();
+  } finally {
+    await example.close();
+    rmSync(data, { recursive: true, force: true });
+  }
 }
 
 async function picture(name: string, look: Parameters<Visitors["visitor"]>[0], whole = false): Promise<void> {

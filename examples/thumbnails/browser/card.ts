@@ -70,7 +70,8 @@ export class Card {
     const { results, dead, progress, unsent } = this;
     const [first] = results;
     if (results.length > 1) return ["twice", `${results.length} results!`];
-    if (first) return ["done", `by ${first.worker}${first.attempt > 1 ? `, ${ordinal(first.attempt)} attempt` : ""}`];
+    if (first)
+      return ["done", `made by ${first.worker}${first.attempt > 1 ? `, ${ordinal(first.attempt)} attempt` : ""}`];
     if (unsent !== undefined) return ["dead", `not sent: ${unsent}`];
     if (dead) return ["dead", `given up after ${dead.attempts} attempts: ${dead.reason}`];
     if (!this.accepted) return ["sending", "is sent"];
