@@ -336,7 +336,10 @@ export interface Queue {
   extend(queue: string, group: string, lease: string, leaseMs: number): Promise<LeaseOutcome>;
   /** The lease as it was handed out, while it is held. */
   held(queue: string, group: string, lease: string): Promise<Lease | undefined>;
-  /** Calls the listener when a job may have become available, through every instance. Only a hint: it may be lost. */
+  /**
+   * Calls the listener when a job may have become available, through every instance. Only a hint: it may be lost, and where the last
+   * `lease` of every group handed out as many jobs as it asked for, nobody need be told.
+   */
   watch(queue: string, listener: () => void): Promise<() => Promise<void>>;
   info(queue: string): Promise<QueueInfo>;
   pause(queue: string, paused: boolean): Promise<void>;

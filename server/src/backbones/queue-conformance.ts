@@ -503,7 +503,8 @@ const QUEUE_RULES: readonly QueueRule[] = [
     },
   },
   {
-    title: "who watches hears of new jobs, of jobs given back and of the end of a pause, on every instance",
+    title:
+      "who watches hears of jobs for who was handed too few, of jobs given back and of the end of a pause, on every instance",
     run: async (at) => {
       let heard = 0;
       const stop = await at.otherQueue.watch(at.name, () => heard++);
@@ -515,7 +516,10 @@ const QUEUE_RULES: readonly QueueRule[] = [
         });
         assert.ok(heard > before, what);
       };
-      await hears("a job", () => at.enqueue("1"));
+      await hears("a job", async () => {
+        await at.handOut();
+        await at.enqueue("1");
+      });
       await hears("given back", async () => at.fail((await at.leaseOne()).lease, { untried: true }));
       await hears("unpaused", () => at.queue.pause(at.name, false));
       await stop();

@@ -70,9 +70,14 @@ export async function done({ session, answer }: Call, request: DoneRequest): Pro
   const consumer = consumerOf(session, queue, group);
   const { namespace, rules } = consumer.options;
   const results = await Promise.all(publish.map((result) => resultOf(session, result)));
-  await settle(session, consumer, lease, async () =>
-    complete(rules, session.context.publisher, { queue, group, lease }, results),
-  );
+  consumer.ending(lease);
+  try {
+    await settle(session, consumer, lease, () =>
+      complete(rules, session.context.publisher, { queue, group, lease }, results),
+    );
+  } finally {
+    consumer.notEnded(lease);
+  }
   session.observer.job(namespace, group, "done");
   consumer.ended(lease);
   answer({ done: {} });

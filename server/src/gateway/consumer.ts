@@ -17,6 +17,8 @@ export class SessionConsumer implements Consumer {
   readonly #session: Session;
   /** Lease → when it ends, as far as is known here; ms since 1970. */
   readonly #held: Map<string, number>;
+  /** Those of them whose end is being stored. */
+  readonly #ending = new Set<string>();
   #taking = false;
 
   /** `before` consumed the same on this connection earlier; its jobs are still in hand. */
@@ -33,8 +35,11 @@ export class SessionConsumer implements Consumer {
   get room(): number {
     if (!this.#taking || this.#session.ended || !this.#session.outbox.hasRoom()) return 0;
     const now = this.#session.clock.now();
-    for (const [lease, until] of this.#held) if (until <= now) this.#held.delete(lease);
-    return Math.max(0, this.options.inFlight - this.#held.size);
+    for (const [lease, until] of this.#held) if (until <= now) this.#forget(lease);
+    const { inFlight } = this.options;
+    const inHand = this.#held.size - this.#ending.size;
+    // The next job may be on its way while an end is stored, but ends that cannot be stored do not pile up.
+    return Math.max(0, Math.min(inFlight - inHand, 2 * inFlight - this.#held.size));
   }
 
   take({ lease, job, attempt }: Lease): void {
@@ -55,9 +60,21 @@ export class SessionConsumer implements Consumer {
     this.#held.set(lease, this.#session.clock.now() + leaseMs);
   }
 
+  /** The client is done with the job, which is being stored. */
+  ending(lease: string): void {
+    if (!this.#held.has(lease)) return;
+    this.#ending.add(lease);
+    this.#session.context.dispatchers.wake(this.options);
+  }
+
+  /** It could not be stored: the job is still in hand. */
+  notEnded(lease: string): void {
+    this.#ending.delete(lease);
+  }
+
   /** The lease has ended, whatever its outcome. `look`: something is known to become available. */
   ended(lease: string, look = false): void {
-    this.#held.delete(lease);
+    this.#forget(lease);
     const { dispatchers } = this.#session.context;
     if (look) dispatchers.look(this.options);
     else dispatchers.wake(this.options);
@@ -95,5 +112,10 @@ export class SessionConsumer implements Consumer {
         }
       }),
     );
+  }
+
+  #forget(lease: string): void {
+    this.#held.delete(lease);
+    this.#ending.delete(lease);
   }
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { ConsumeRequest, Job } from "@todoku/protocol";
+import { BackboneError } from "../backbones/contract.ts";
 import { MemoryBackbone, MemoryStore } from "../backbones/memory.ts";
 import { ManualClock } from "../manual-clock.ts";
 import {
@@ -134,6 +135,78 @@ test("Q4 a slow consumer keeps no hoard: who is done gets the next", async (t) =
   for (let i = 0; i < 18; i++) await fast.ask("done", held(await fast.next("job")));
   assert.deepEqual(await slow.rest(), []);
   assert.equal((await gateway.namespace("jobs:a").queue?.jobs.info("jobs:a"))?.jobs, 2);
+});
+
+test("Q4 the next job is on its way while the end of one is stored", async (t) => {
+  const clock = new ManualClock();
+  const backbone = new MemoryBackbone({}, clock);
+  await backbone.open();
+  const stored = Promise.withResolvers<void>();
+  const { done } = backbone.queue;
+  Object.assign(backbone.queue, {
+    done: async (...given: Parameters<typeof done>) => {
+      await stored.promise;
+      return done(...given);
+    },
+  });
+  const gateway = await open(t, { clock, backbone });
+  const client = await consumer(gateway);
+  await gateway.publishNumbers("jobs:a", 1, 4);
+  const first = await client.next("job");
+  const [one, two] = [client.newId, client.newId];
+  client.send({ id: one, done: held(first) });
+  const second = await client.next("job");
+  assert.deepEqual([first.data, second.data], [1, 2]);
+  client.send({ id: two, done: held(second) });
+  assert.deepEqual(await client.rest(), [], "ends that cannot be stored do not pile up");
+  stored.resolve();
+  assert.deepEqual([(await client.reply(one)).error, (await client.reply(two)).error], [undefined, undefined]);
+  assert.equal((await client.next("job")).data, 3);
+});
+
+test("Q4 an end that could not be stored leaves the job in the consumer's hand", async (t) => {
+  const clock = new ManualClock();
+  const backbone = new MemoryBackbone({}, clock);
+  await backbone.open();
+  const { done } = backbone.queue;
+  const broken = Promise.withResolvers<never>();
+  Object.assign(backbone.queue, { done: () => broken.promise });
+  const gateway = await open(t, { clock, backbone });
+  const client = await consumer(gateway);
+  await gateway.publishNumbers("jobs:a", 1, 3);
+  const job = await client.next("job");
+  const refused = client.refused("done", held(job));
+  const next = await client.next("job");
+  broken.reject(new BackboneError("unavailable", "for now"));
+  assert.equal((await refused).code, 402);
+  Object.assign(backbone.queue, { done });
+  await client.ask("done", held(next));
+  assert.deepEqual(await client.rest(), [], "the first is in hand, and there is room for one");
+  await client.ask("done", held(job));
+  assert.equal((await client.next("job")).data, 3);
+});
+
+test("what several ends of one turn make room for is asked for at once", async (t) => {
+  const clock = new ManualClock();
+  const backbone = new MemoryBackbone({}, clock);
+  await backbone.open();
+  const { lease } = backbone.queue;
+  const limits: number[] = [];
+  Object.assign(backbone.queue, {
+    lease: (...given: Parameters<typeof lease>) => {
+      limits.push(given[2].limit);
+      return lease(...given);
+    },
+  });
+  const gateway = await open(t, { clock, backbone });
+  await gateway.publishNumbers("jobs:a", 1, 20);
+  const client = await consumer(gateway, { in_flight: 10 });
+  const jobs: Job[] = [];
+  while (jobs.length < 10) jobs.push(await client.next("job"));
+  limits.length = 0;
+  client.send(...jobs.map((job) => ({ id: client.newId, done: held(job) })));
+  await dataOf(client, 10);
+  assert.equal(limits[0], 10);
 });
 
 test("Q4 a connection whose outbox is full gets no job", async (t) => {

@@ -92,6 +92,8 @@ export class Dispatcher {
   async #handOut(): Promise<void> {
     const { queue, group, leaseMs, failed } = this.#options;
     while (this.#due) {
+      // Consumers get room one by one as a turn's answers come in, and share one call.
+      await new Promise<void>((resolve) => this.#options.clock.soon(resolve));
       const limit = Math.min(MOST_AT_ONCE, this.#room());
       if (limit === 0) return;
       this.#due = false;

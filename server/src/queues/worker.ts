@@ -80,7 +80,9 @@ export class QueueWorker implements Consumer, Worker<never> {
   readonly #concurrency: number;
   readonly #handler: ((job: Job<never>) => unknown) | undefined;
   readonly #onError: (error: TodokuError) => void;
+  /** Jobs in hand: being handled, or with an outcome that is being stored. */
   readonly #running = new Set<Running>();
+  #handling = 0;
   /** Jobs that no loop has begun, and loops that wait for one. */
   readonly #offers: Offer[] = [];
   readonly #loops: ((offer?: Offer) => void)[] = [];
@@ -102,8 +104,10 @@ export class QueueWorker implements Consumer, Worker<never> {
     host.dispatchers.add(consumption, this);
   }
 
+  /** The next job may be on its way while an outcome is stored, but outcomes that cannot be stored do not pile up. */
   get room(): number {
-    return this.#taking ? this.#concurrency - this.#running.size : 0;
+    if (!this.#taking) return 0;
+    return Math.max(0, Math.min(this.#concurrency - this.#handling, 2 * this.#concurrency - this.#running.size));
   }
 
   take(lease: Lease): void {
@@ -112,7 +116,7 @@ export class QueueWorker implements Consumer, Worker<never> {
     this.#running.add(running);
     void running.ended.finally(() => {
       this.#running.delete(running);
-      this.#host.dispatchers.look(this.#consumption);
+      this.#host.dispatchers.wake(this.#consumption);
     });
   }
 
@@ -170,7 +174,13 @@ export class QueueWorker implements Consumer, Worker<never> {
     const results: JobResult[] = [];
     try {
       // A handler that ignores the signal is not waited for: its lease is lost or given back.
-      await Promise.race([this.#handle(lease, abort.signal, results), aborted(abort.signal)]);
+      this.#handling++;
+      try {
+        await Promise.race([this.#handle(lease, abort.signal, results), aborted(abort.signal)]);
+      } finally {
+        this.#handling--;
+        this.#host.dispatchers.wake(this.#consumption);
+      }
       await this.#untilAnswered(abort.signal, () =>
         complete(rules, this.#host.publisher, { queue, group, lease: lease.lease }, results),
       );
@@ -214,6 +224,8 @@ export class QueueWorker implements Consumer, Worker<never> {
         redelivery: rules.redelivery,
         ...(untried ? { untried } : { reason: reason.toWellFormed() }),
       });
+      // When it comes again is known to the backbone only.
+      this.#host.dispatchers.look(this.#consumption);
     } catch (error) {
       // The lease ends by itself.
       this.#onError(asRefusal(error));

@@ -2,7 +2,7 @@
  * What happens to jobs inside Redis. Each script touches the keys of one queue, which share a hash tag, and runs as a whole or
  * not at all; time is the server's.
  *
- * Keys of a queue, all made from the first key of a script, `base`: `base` itself, a hash of head, paused and lastDead; `:jobs`, a
+ * Keys of a queue, all made from the first key of a script, `base`: `base` itself, a hash of head, paused, lastDead, and hungry while somebody was handed less than he asked for; `:jobs`, a
  * hash of number → `deliverAt:expiresAt:job` (0: none); `:order`, the numbers in order; `:groups`, a hash of group → cursor;
  * `:dead` and `:letters`, the dead letters' ids in order and a hash of id → about, newline, job; `:deads`, a hash of group → how many.
  * Of a group that has looked at a job below its cursor and not done it: `:state:GROUP`, a hash of number → `attempts:nonce`;
@@ -12,6 +12,8 @@ import { script, type Script } from "./script.ts";
 
 /** Jobs looked at in one call beyond those handed out, so that a script stays short. */
 const MOST_LOOKS = 500;
+/** Arguments that one call inside a script is given. */
+const MOST_AT_ONCE = 500;
 
 const PRELUDE = `
 local base, bus = KEYS[1], KEYS[2]
@@ -22,13 +24,16 @@ local function state(g) return base .. ':state:' .. g end
 local function leases(g) return base .. ':leases:' .. g end
 local function later(g) return base .. ':later:' .. g end
 
-local function tell(command) redis.call(command, bus, 'todoku1{"kind":"signal","signal":""}') end
+local function tell(command)
+  redis.call('HDEL', base, 'hungry')
+  redis.call(command, bus, 'todoku1{"kind":"signal","signal":""}')
+end
 
--- A group is through with the job, which goes when all are.
-local function finish(n)
+-- The group g is through with the job, which goes when all are.
+local function finish(n, g)
   local all = redis.call('HGETALL', groups)
   for i = 1, #all, 2 do
-    if tonumber(n) > tonumber(all[i + 1]) or redis.call('HEXISTS', state(all[i]), n) == 1 then return end
+    if all[i] ~= g and (tonumber(n) > tonumber(all[i + 1]) or redis.call('HEXISTS', state(all[i]), n) == 1) then return end
   end
   redis.call('HDEL', jobs, n)
   redis.call('ZREM', order, n)
@@ -54,7 +59,7 @@ local function giveUp(g, n, attempts, reason, keep)
     redis.call('HSET', base .. ':letters', id, about .. '\\n' .. string.match(kept, '^%d+:%d+:(.*)$'))
     redis.call('HINCRBY', base .. ':deads', g, 1)
   end
-  finish(n)
+  finish(n, g)
 end
 
 -- The job's number and attempts, if the lease is held.
@@ -79,16 +84,32 @@ function queueScript(writes: boolean, source: string): Script {
   return script(writes, PRELUDE + source);
 }
 
-/** Keys: base, Redis channel, (idempotency key). Args: publish command, job, deliverAt, expiresAt (0: none), (window ms). Answers 1 if duplicate. */
+/**
+ * Keys: base, Redis channel, the idempotency keys of those jobs that have one. Args: publish command, then of each job: text, deliverAt,
+ * expiresAt, window ms (each 0: none). Answers 1 for each that is a duplicate, 0 for the others.
+ */
 export const ENQUEUE: Script = queueScript(
   true,
   `
-if KEYS[3] and not redis.call('SET', KEYS[3], 1, 'NX', 'PX', ARGV[5]) then return 1 end
-local n = redis.call('HINCRBY', base, 'head', 1)
-redis.call('HSET', jobs, n, ARGV[3] .. ':' .. ARGV[4] .. ':' .. ARGV[2])
-redis.call('ZADD', order, n, n)
-tell(ARGV[1])
-return 0`,
+local answer, key, added = {}, 3, false
+for i = 2, #ARGV, 4 do
+  local known = false
+  if ARGV[i + 3] ~= '0' then
+    known = not redis.call('SET', KEYS[key], 1, 'NX', 'PX', ARGV[i + 3])
+    key = key + 1
+  end
+  if known then
+    answer[#answer + 1] = 1
+  else
+    local n = redis.call('HINCRBY', base, 'head', 1)
+    redis.call('HSET', jobs, n, ARGV[i + 1] .. ':' .. ARGV[i + 2] .. ':' .. ARGV[i])
+    redis.call('ZADD', order, n, n)
+    answer[#answer + 1], added = 0, true
+  end
+end
+-- Whoever has enough to do finds it without being told.
+if added and redis.call('HEXISTS', base, 'hungry') == 1 then tell(ARGV[1]) end
+return answer`,
 );
 
 /**
@@ -102,10 +123,20 @@ local g, limit, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
 redis.call('HSETNX', groups, g, 0)
 if redis.call('HGET', base, 'paused') == '1' then return {-1} end
 local answer, count, looks = {0}, 0, limit + ${MOST_LOOKS}
+-- Of what is handed out, in as few calls as the stack of Lua can take.
+local states, dues = {}, {}
+
+local function keep()
+  if #states == 0 then return end
+  redis.call('HSET', state(g), unpack(states))
+  redis.call('ZADD', leases(g), unpack(dues))
+  states, dues = {}, {}
+end
 
 local function handOut(n, attempts, job)
-  redis.call('HSET', state(g), n, (attempts + 1) .. ':' .. ARGV[4])
-  redis.call('ZADD', leases(g), now + tonumber(ARGV[3]), n)
+  if #states >= ${2 * MOST_AT_ONCE} then keep() end
+  states[#states + 1], states[#states + 2] = n, (attempts + 1) .. ':' .. ARGV[4]
+  dues[#dues + 1], dues[#dues + 2] = now + tonumber(ARGV[3]), n
   count = count + 1
   answer[#answer + 1] = n .. '-' .. ARGV[4]
   answer[#answer + 1] = attempts + 1
@@ -130,20 +161,23 @@ for _, n in ipairs(redis.call('ZRANGEBYSCORE', later(g), '-inf', now, 'LIMIT', 0
   local expires, job = string.match(redis.call('HGET', jobs, n) or '', '^%d+:(%d+):(.*)$')
   looks = looks - 1
   release(g, n)
-  if not job or (expires ~= '0' and tonumber(expires) <= now) then finish(n) else handOut(n, attempts, job) end
+  if not job or (expires ~= '0' and tonumber(expires) <= now) then finish(n, g) else handOut(n, attempts, job) end
 end
-local cursor = redis.call('HGET', groups, g)
-if count < limit then
-  for _, n in ipairs(redis.call('ZRANGEBYSCORE', order, '(' .. cursor, '+inf', 'LIMIT', 0, math.max(0, looks))) do
-    if count == limit then break end
+while count < limit and looks > 0 do
+  local ahead = math.min(looks, limit - count, ${MOST_AT_ONCE})
+  local found = redis.call('ZRANGEBYSCORE', order, '(' .. redis.call('HGET', groups, g), '+inf', 'LIMIT', 0, ahead)
+  if #found == 0 then break end
+  redis.call('HSET', groups, g, found[#found])
+  for i, kept in ipairs(redis.call('HMGET', jobs, unpack(found))) do
+    local n = found[i]
     looks = looks - 1
-    redis.call('HSET', groups, g, n)
-    local from, expires, job = string.match(redis.call('HGET', jobs, n), '^(%d+):(%d+):(.*)$')
-    if expires ~= '0' and tonumber(expires) <= now then finish(n)
+    local from, expires, job = string.match(kept, '^(%d+):(%d+):(.*)$')
+    if expires ~= '0' and tonumber(expires) <= now then finish(n, g)
     elseif tonumber(from) > now then delay(g, n, 0, from)
     else handOut(n, 0, job) end
   end
 end
+keep()
 if count < limit and looks > 0 then
   local next = -1
   for _, key in ipairs({leases(g), later(g)}) do
@@ -151,19 +185,26 @@ if count < limit and looks > 0 then
     if first[2] and (next == -1 or tonumber(first[2]) - now < next) then next = math.max(0, tonumber(first[2]) - now) end
   end
   answer[1] = next
+  redis.call('HSET', base, 'hungry', 1)
 end
 return answer`,
 );
 
-/** Keys: base, Redis channel. Args: group, lease. Answers 1 done, 0 fenced. */
+/** Keys: base, Redis channel. Args: group, leases. Answers 1 for each that is done, 0 for one that is fenced. */
 export const DONE: Script = queueScript(
   true,
   `
-local n = held(ARGV[1], ARGV[2])
-if not n then return 0 end
-release(ARGV[1], n)
-finish(n)
-return 1`,
+local g, answer = ARGV[1], {}
+for i = 2, #ARGV do
+  local n = held(g, ARGV[i])
+  if n then
+    redis.call('HDEL', state(g), n)
+    redis.call('ZREM', leases(g), n)
+    finish(n, g)
+  end
+  answer[i - 1] = n and 1 or 0
+end
+return answer`,
 );
 
 /**

@@ -37,11 +37,17 @@ import {
 } from "./queue-scripts.ts";
 import type { ScriptCalls } from "./script-calls.ts";
 import type { Script } from "./script.ts";
+import { TurnBatches } from "./turn-batches.ts";
 
 /** Ids handled in one script. */
 const MOST_IDS = 200;
 /** Values of one group in the answer of INFO. */
 const GROUP_VALUES = 6;
+
+interface NewJob {
+  readonly job: Message;
+  readonly options: EnqueueOptions;
+}
 
 /** The keys of a queue, which share a hash tag and so a server. */
 export interface QueueKeys {
@@ -58,6 +64,13 @@ export class RedisQueue implements Queue {
   readonly #publish: "PUBLISH" | "SPUBLISH";
   readonly #bus: Bus;
   readonly #clock: Clock;
+  /** By queue. Answers 1 for a duplicate. */
+  readonly #enqueues: TurnBatches<NewJob, number> = new TurnBatches((queue, jobs) => this.#enqueue(queue, jobs));
+  /** By queue and group. Answers 1 for what is done. */
+  readonly #ends: TurnBatches<string, number> = new TurnBatches((key, leases) => {
+    const [queue, group] = JSON.parse(key) as [string, string];
+    return this.#run(DONE, queue, [group, ...leases]) as Promise<number[]>;
+  });
 
   constructor(calls: ScriptCalls, keys: QueueKeys, publish: "PUBLISH" | "SPUBLISH", bus: Bus, clock: Clock) {
     this.#calls = calls;
@@ -74,16 +87,20 @@ export class RedisQueue implements Queue {
     };
   }
 
-  async enqueue(
-    queue: string,
-    job: Message,
-    { dedupe, deliverAt = 0, expiresAt = 0 }: EnqueueOptions,
-  ): Promise<{ readonly duplicate: boolean }> {
-    const args = [this.#publish, JSON.stringify(job), deliverAt, expiresAt];
-    const answer = dedupe
-      ? await this.#run(ENQUEUE, queue, [...args, dedupe.windowMs], [this.#keys.idempotency(queue, dedupe.key)])
-      : await this.#run(ENQUEUE, queue, args);
-    return { duplicate: answer === 1 };
+  async enqueue(queue: string, job: Message, options: EnqueueOptions): Promise<{ readonly duplicate: boolean }> {
+    return { duplicate: (await this.#enqueues.ask(queue, { job, options })) === 1 };
+  }
+
+  #enqueue(queue: string, all: readonly NewJob[]): Promise<readonly number[]> {
+    const keys: string[] = [];
+    const args: (string | number)[] = [this.#publish];
+    for (const { job, options } of all) {
+      const { dedupe, deliverAt = 0, expiresAt = 0 } = options;
+      const windowMs = dedupe?.windowMs ?? 0;
+      args.push(JSON.stringify(job), deliverAt, expiresAt, windowMs);
+      if (dedupe && windowMs > 0) keys.push(this.#keys.idempotency(queue, dedupe.key));
+    }
+    return this.#run(ENQUEUE, queue, args, keys) as Promise<number[]>;
   }
 
   async lease(queue: string, group: string, { limit, leaseMs, redelivery }: LeaseOptions): Promise<HandOut> {
@@ -98,7 +115,7 @@ export class RedisQueue implements Queue {
   }
 
   async done(queue: string, group: string, lease: string): Promise<LeaseOutcome> {
-    return (await this.#run(DONE, queue, [group, lease])) === 1 ? "done" : "fenced";
+    return (await this.#ends.ask(JSON.stringify([queue, group]), lease)) === 1 ? "done" : "fenced";
   }
 
   async fail(
