@@ -3,6 +3,16 @@ import type { Scenario } from "./scenario.ts";
 import { hotChannel } from "./scenarios/hot-channel.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
 import { manyChannels } from "./scenarios/many-channels.ts";
+import { embeddedQueue, memoryQueue, redisQueue } from "./scenarios/queues.ts";
 import { workersDeliver, workersPublish } from "./scenarios/workers.ts";
 
-export const SCENARIOS: readonly Scenario[] = [hotChannel, manyChannels, idleMemory, workersDeliver, workersPublish];
+export const SCENARIOS: readonly Scenario[] = [
+  hotChannel,
+  manyChannels,
+  idleMemory,
+  workersDeliver,
+  workersPublish,
+  redisQueue,
+  embeddedQueue,
+  memoryQueue,
+];
