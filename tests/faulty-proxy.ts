@@ -64,6 +64,11 @@ export class FaultyProxy implements AsyncDisposable {
     });
   }
 
+  /** Lets everything through again, where `cutAfterAnswer` has heard nothing yet. */
+  relent(): void {
+    this.#onSwallowed = undefined;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
     this.#server.close();

@@ -19,7 +19,7 @@ import {
   partition,
   type Fault,
 } from "./fleet/faults.ts";
-import { fleetRun, type FleetRunOptions } from "./fleet/run.ts";
+import { fleetRun, redisServers, type FleetRunOptions } from "./fleet/run.ts";
 
 const SEED = Number(process.env["TODOKU_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 const ROUNDS = Number(process.env["TODOKU_FLEET_ROUNDS"] ?? 1);
@@ -31,10 +31,9 @@ const rounds = (...faults: readonly Fault[]): readonly Fault[] => Array.from({ l
 
 const LONE: FleetRunOptions = {
   ...SIZE,
-  recipe: "redis",
+  start: () => redisServers("redis", "a proxy"),
   backbone: ([url]) => ({ type: "redis-streams", url }),
   delivery: "exactly-once",
-  throughProxy: true,
   faults: rounds(killGateway, cutAfterStoring, partition, freezeGateway, killRedis, cutAfterStoring),
 };
 
@@ -58,7 +57,7 @@ test(
     const violations = await violationsOf(
       {
         ...SIZE,
-        recipe: "redis-cluster",
+        start: () => redisServers("redis-cluster"),
         backbone: (cluster) => ({ type: "redis-streams", cluster, confirm: "replicas" }),
         delivery: "exactly-once",
         faults: rounds(killGateway, killMaster, freezeGateway, freezeMaster, moveSlots, killRedis),
@@ -76,7 +75,7 @@ test(
     const violations = await violationsOf(
       {
         ...SIZE,
-        recipe: "redis-sentinel",
+        start: () => redisServers("redis-sentinel"),
         backbone: (sentinels) => ({ type: "redis-streams", sentinels, master: "todoku", confirm: "replicas" }),
         delivery: "exactly-once",
         faults: rounds(failOver, killGateway, failOver),
@@ -95,11 +94,10 @@ test(
       {
         ...SIZE,
         durable: 0,
-        recipe: "redis",
+        start: () => redisServers("redis", "a proxy"),
         backbone: ([url]) => ({ type: "redis-streams", url, confirm: "memory" }),
         delivery: "at-most-once",
         namespace: { retention: { messages: 1_000_000 } },
-        throughProxy: true,
         faults: rounds(flushEverySecond, killRedis, partition, killRedis),
       },
       (line) => t.diagnostic(line),
@@ -113,10 +111,9 @@ test("redis-pubsub: nothing comes twice, and what is lost is lost in a fault", {
     {
       ...SIZE,
       durable: 0,
-      recipe: "redis",
+      start: () => redisServers("redis", "a proxy"),
       backbone: ([url]) => ({ type: "redis-pubsub", url }),
       delivery: "at-most-once",
-      throughProxy: true,
       faults: rounds(killGateway, partition, killRedis),
     },
     (line) => t.diagnostic(line),
@@ -129,7 +126,7 @@ test("redis-sharded: nothing comes twice, and what is lost is lost in a fault", 
     {
       ...SIZE,
       durable: 0,
-      recipe: "redis-cluster",
+      start: () => redisServers("redis-cluster"),
       backbone: (cluster) => ({ type: "redis-sharded", cluster }),
       delivery: "at-most-once",
       faults: rounds(killGateway, killMaster, freezeMaster),
@@ -154,10 +151,9 @@ test("control: the checker goes red for a bus without a log that is held to losi
   const { events } = await fleetRun({
     ...SIZE,
     durable: 0,
-    recipe: "redis",
+    start: () => redisServers("redis", "a proxy"),
     backbone: ([url]) => ({ type: "redis-pubsub", url }),
     delivery: "at-most-once",
-    throughProxy: true,
     faults: [killGateway, partition],
   });
   // No fault excuses a loss any more.

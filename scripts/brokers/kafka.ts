@@ -36,17 +36,31 @@ export const kafkaCluster: Recipe = {
   start: (folder) => kafkaNodes(folder, 3),
 };
 
-/** As many nodes as are asked for, each broker and controller at once. `extra` goes into the configuration of each. */
-export async function kafkaNodes(folder: string, count: number, extra: Settings = {}): Promise<Cluster> {
-  const ports = await freePorts(2 * count);
+export interface NodeOptions {
+  /** Goes into the configuration of each node. */
+  readonly extra?: Settings;
+  /** The port that clients are told to use instead of a node's own. */
+  readonly advertise?: (port: number) => Promise<number>;
+}
+
+/** As many nodes as are asked for, each broker and controller at once. */
+export async function kafkaNodes(
+  folder: string,
+  count: number,
+  { extra = {}, advertise = async (port) => port }: NodeOptions = {},
+): Promise<Cluster> {
+  const ports = await freePorts(3 * count);
   const voters = Array.from({ length: count }, (_, i) => `${i + 1}@127.0.0.1:${ports[count + i]}`).join(",");
   const replicas = String(count);
   const clusterId = Buffer.from(randomUUID().replaceAll("-", ""), "hex").toString("base64url");
   const nodes = await Promise.all(
     Array.from({ length: count }, async (_, i) => {
-      const node = kafkaNode(folder, `node-${i + 1}`, ports[i] ?? 0, {
+      const [port = 0, controller = 0, internal = 0] = [ports[i], ports[count + i], ports[2 * count + i]];
+      const advertised = await advertise(port);
+      const node = kafkaNode(folder, `node-${i + 1}`, port, {
         "node.id": String(i + 1),
-        listeners: `PLAINTEXT://127.0.0.1:${ports[i]},CONTROLLER://127.0.0.1:${ports[count + i]}`,
+        listeners: `PLAINTEXT://127.0.0.1:${port},INTERNAL://127.0.0.1:${internal},CONTROLLER://127.0.0.1:${controller}`,
+        "advertised.listeners": `PLAINTEXT://127.0.0.1:${advertised},INTERNAL://127.0.0.1:${internal}`,
         "controller.quorum.voters": voters,
         "default.replication.factor": replicas,
         "min.insync.replicas": String(Math.ceil((count + 1) / 2)),
@@ -58,12 +72,12 @@ export async function kafkaNodes(folder: string, count: number, extra: Settings 
         ...extra,
       });
       await kafkaTool("kafka.tools.StorageTool", "format", "-t", clusterId, "-c", node.file);
-      return node.server.start();
+      return { url: `127.0.0.1:${advertised}`, server: await node.server.start() };
     }),
   );
-  const urls = nodes.map(({ port }) => `127.0.0.1:${port}`);
+  const urls = nodes.map(({ url }) => url);
   await untilKafkaIsWhole(urls);
-  return { urls, servers: nodes };
+  return { urls, servers: nodes.map(({ server }) => server) };
 }
 
 /** Resolves when all of these brokers are there and every partition has all of its replicas in sync. */
@@ -97,11 +111,16 @@ async function isWhole(urls: readonly string[]): Promise<boolean> {
 }
 
 /** Runs one of Kafka's own tools. Resolves with what it printed. */
-export async function kafkaTool(tool: string, ...args: readonly string[]): Promise<string> {
-  const { stdout } = await run("java", ["-cp", path.join(jars, "*"), ...JVM, tool, ...args], {
-    timeout: START_MS,
-    env: { ...process.env, JAVA_TOOL_OPTIONS: "-Dorg.slf4j.simpleLogger.defaultLogLevel=error" },
-  });
+export function kafkaTool(tool: string, ...args: readonly string[]): Promise<string> {
+  return kafkaToolOn("", tool, ...args);
+}
+
+/** As `kafkaTool`, with something on its standard input. */
+export async function kafkaToolOn(input: string, tool: string, ...args: readonly string[]): Promise<string> {
+  const quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error";
+  const running = run("java", ["-cp", path.join(jars, "*"), ...JVM, quiet, tool, ...args], { timeout: START_MS });
+  running.child.stdin?.end(input);
+  const { stdout } = await running;
   return stdout;
 }
 
@@ -116,8 +135,8 @@ function kafkaNode(
   const all: Settings = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "inter.broker.listener.name": "INTERNAL",
     "log.dirs": path.join(own, "data"),
     "auto.create.topics.enable": "false",
     "num.network.threads": "1",

@@ -1,8 +1,8 @@
-/** What can be done to a fleet and its Redis, one thing at a time. Each resolves when all is whole again. */
+/** What can be done to a fleet and its brokers, Redis for one, one thing at a time. Each resolves when all is whole again. */
 import { execFile } from "node:child_process";
 import { setTimeout as after } from "node:timers/promises";
 import { promisify } from "node:util";
-import type { ServerProcess as RedisProcess } from "../../scripts/brokers/server-process.ts";
+import type { ServerProcess as BrokerProcess } from "../../scripts/brokers/server-process.ts";
 import type { FaultyProxy } from "../faulty-proxy.ts";
 import type { SeededRandom } from "../seeded-random.ts";
 import type { ServerProcess } from "../server-process.ts";
@@ -11,9 +11,11 @@ const run = promisify(execFile);
 
 export interface Stage {
   readonly gateways: readonly ServerProcess[];
-  readonly redis: readonly RedisProcess[];
-  /** Between the gateways and a lone Redis. */
-  readonly proxy?: FaultyProxy;
+  readonly servers: readonly BrokerProcess[];
+  /** Where the gateways reach them. */
+  readonly urls: readonly string[];
+  /** Between the gateways and the servers. */
+  readonly proxies: readonly FaultyProxy[];
   readonly random: SeededRandom;
   /** Resolves when a publish was acknowledged again. */
   progress(): Promise<void>;
@@ -51,19 +53,19 @@ export const killMaster: Fault = {
     await master.kill();
     // The others notice, and promote its replica; only then does it come back.
     await stage.progress();
-    await untilPromoted(stage.redis.filter((node) => node !== master));
+    await untilPromoted(stage.servers.filter((node) => node !== master));
     await master.start();
-    await untilWhole(stage.redis);
+    await untilWhole(stage.servers);
   },
 };
 
 export const freezeMaster: Fault = {
   name: "SIGSTOP of a master for 10 s",
-  strike: async (stage) => outlive(stage.redis, await aMaster(stage)),
+  strike: async (stage) => outlive(stage.servers, await aMaster(stage)),
 };
 
 /** Freezes the master that is given, long enough for its replica to be promoted. */
-export async function outlive(redis: readonly RedisProcess[], master: RedisProcess): Promise<void> {
+export async function outlive(redis: readonly BrokerProcess[], master: BrokerProcess): Promise<void> {
   master.freeze();
   await after(10_000);
   master.thaw();
@@ -72,7 +74,7 @@ export async function outlive(redis: readonly RedisProcess[], master: RedisProce
 
 export const killRedis: Fault = {
   name: "SIGKILL of all Redis",
-  strike: async ({ redis }) => {
+  strike: async ({ servers: redis }) => {
     await Promise.all(redis.map((node) => node.kill()));
     await Promise.all(redis.map((node) => node.start()));
     await untilWhole(redis);
@@ -82,7 +84,7 @@ export const killRedis: Fault = {
 /** From here on Redis answers before its append-only file is flushed. */
 export const flushEverySecond: Fault = {
   name: "appendfsync everysec",
-  strike: async ({ redis }) => {
+  strike: async ({ servers: redis }) => {
     await Promise.all(redis.map((node) => cli(node, "config", "set", "appendfsync", "everysec")));
     await Promise.all(redis.map((node) => cli(node, "config", "rewrite")));
   },
@@ -90,7 +92,7 @@ export const flushEverySecond: Fault = {
 
 export const moveSlots: Fault = {
   name: "slots move",
-  strike: async ({ redis }) => {
+  strike: async ({ servers: redis }) => {
     const [from, to] = (await masters(redis)).map(({ id }) => id);
     const port = String(redis[0]?.port);
     const counts = ["--cluster-from", from ?? "", "--cluster-to", to ?? "", "--cluster-slots", "300", "--cluster-yes"];
@@ -100,23 +102,27 @@ export const moveSlots: Fault = {
 };
 
 export const cutAfterStoring: Fault = {
-  name: "a cut after Redis stored and before the gateway heard",
-  strike: async ({ proxy }) => proxy?.cutAfterAnswer(),
+  name: "a cut after a broker stored and before the gateway heard",
+  strike: async ({ proxies }) => {
+    // A server that leads nothing at the moment has nothing to say.
+    await Promise.race(proxies.map((proxy) => proxy.cutAfterAnswer()));
+    for (const proxy of proxies) proxy.relent();
+  },
 };
 
 export const partition: Fault = {
-  name: "a partition between the gateways and Redis",
-  strike: async ({ proxy }) => {
-    proxy?.breakOff();
+  name: "a partition between the gateways and the brokers",
+  strike: async ({ proxies }) => {
+    for (const proxy of proxies) proxy.breakOff();
     await after(2000);
-    proxy?.mend();
+    for (const proxy of proxies) proxy.mend();
   },
 };
 
 /** Behind Sentinels: they promote the replica, and the old master comes back as the new one's replica. */
 export const failOver: Fault = {
   name: "SIGKILL of the master behind Sentinels",
-  strike: async ({ redis }) => {
+  strike: async ({ servers: redis }) => {
     const roles = await Promise.all(
       redis.map(async (node) => (await cli(node, "role").catch(() => "")).split("\n")[0]),
     );
@@ -134,11 +140,11 @@ export const failOver: Fault = {
 // ── what Redis says of itself ────────────────────────────────────────────────
 
 interface Master {
-  readonly node: RedisProcess;
+  readonly node: BrokerProcess;
   readonly id: string;
 }
 
-async function masters(redis: readonly RedisProcess[]): Promise<readonly Master[]> {
+async function masters(redis: readonly BrokerProcess[]): Promise<readonly Master[]> {
   const found = await Promise.all(
     redis.map(async (node) => {
       const own = (await cli(node, "cluster", "nodes")).split("\n").find((line) => line.includes("myself"));
@@ -149,18 +155,18 @@ async function masters(redis: readonly RedisProcess[]): Promise<readonly Master[
   return found.flat();
 }
 
-async function aMaster({ redis, random }: Stage): Promise<RedisProcess> {
+async function aMaster({ servers: redis, random }: Stage): Promise<BrokerProcess> {
   return random.pick(await masters(redis)).node;
 }
 
-function untilPromoted(rest: readonly RedisProcess[]): Promise<void> {
+function untilPromoted(rest: readonly BrokerProcess[]): Promise<void> {
   return until(
     async () =>
       (await cli(rest[0], "cluster", "info")).includes("cluster_state:ok") && (await masters(rest)).length === 3,
   );
 }
 
-function untilWhole(redis: readonly RedisProcess[]): Promise<void> {
+function untilWhole(redis: readonly BrokerProcess[]): Promise<void> {
   const [lone, ...others] = redis;
   if (others.length === 0) return until(async () => (await cli(lone, "ping")).startsWith("PONG"));
   return until(async () => {
@@ -171,7 +177,7 @@ function untilWhole(redis: readonly RedisProcess[]): Promise<void> {
   });
 }
 
-async function cli(node: RedisProcess | undefined, ...words: string[]): Promise<string> {
+async function cli(node: BrokerProcess | undefined, ...words: string[]): Promise<string> {
   const { stdout } = await run("redis-cli", ["-p", String(node?.port), ...words], { timeout: 3000 });
   return stdout;
 }

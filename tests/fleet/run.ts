@@ -1,5 +1,5 @@
 /**
- * Three gateways behind a balancer on one Redis, publishers that retry and subscribers that come and go, while one thing
+ * Three gateways behind a balancer on one broker, publishers that retry and subscribers that come and go, while one thing
  * after the other is broken. Everything is in the log of events, with what the log kept at the end.
  */
 import { setTimeout as after } from "node:timers/promises";
@@ -7,6 +7,7 @@ import { Todoku, type CursorStore } from "@todoku/client";
 import type { Delivery } from "../../server/src/backbones/contract.ts";
 import { backboneSchema, createBackbone } from "../../server/src/backbones/registry.ts";
 import { ownServers } from "../../scripts/brokers/own-servers.ts";
+import type { ServerProcess as BrokerProcess } from "../../scripts/brokers/server-process.ts";
 import { systemClock } from "../../server/src/clock.ts";
 import type { ConfigInput } from "../../server/src/config.ts";
 import { EventLog, type Event } from "../events.ts";
@@ -22,8 +23,8 @@ import type { Fault, Stage } from "./faults.ts";
 
 export interface FleetRunOptions {
   readonly seed: number;
-  /** A recipe of scripts/brokers. */
-  readonly recipe: string;
+  /** The brokers, which belong to this run. */
+  readonly start: () => Promise<Brokers>;
   /** The backbone's settings. */
   readonly backbone: (urls: readonly string[]) => Record<string, unknown>;
   readonly delivery: Delivery;
@@ -36,8 +37,17 @@ export interface FleetRunOptions {
   /** Durable subscribers, which come and go; none at-most-once. */
   readonly durable: number;
   readonly channels: number;
-  /** A lone Redis is reached through a proxy that can be broken. */
-  readonly throughProxy?: boolean;
+  /** Hears how the run goes. */
+  readonly told?: (line: string) => void;
+}
+
+/** What the gateways meet on. */
+export interface Brokers extends AsyncDisposable {
+  /** As the gateways reach them. */
+  readonly urls: readonly string[];
+  readonly servers: readonly BrokerProcess[];
+  /** Between the gateways and the servers; none if nothing is to be cut. */
+  readonly proxies: readonly FaultyProxy[];
 }
 
 export interface FleetRunOutcome {
@@ -56,12 +66,12 @@ const HABITS: Readonly<Record<Delivery, readonly Habit[]>> = {
 };
 
 export async function fleetRun(options: FleetRunOptions): Promise<FleetRunOutcome> {
-  const { seed, recipe, delivery } = options;
+  const { seed, delivery } = options;
   const random = new SeededRandom(seed);
   const log = new EventLog();
-  await using redis = await ownRedis(recipe);
-  await using proxy = options.throughProxy ? await FaultyProxy.start(redis.servers[0]?.port ?? 0) : undefined;
-  const settings = options.backbone(proxy ? [proxy.url.replace("http", "redis")] : redis.urls);
+  await using brokers = await options.start();
+  const { servers, proxies } = brokers;
+  const settings = options.backbone(brokers.urls);
   await using fleet = await startFleet(configOf(settings, options));
   await using clients = new Clients();
   const channels = Array.from({ length: options.channels }, (_, i) => `fleet:${i}`);
@@ -89,12 +99,14 @@ export async function fleetRun(options: FleetRunOptions): Promise<FleetRunOutcom
     const later = log.count("ok") + 20;
     return log.until(() => log.count("ok") >= later, AbortSignal.timeout(HEALED_WITHIN_MS));
   };
-  const stage: Stage = { gateways: fleet.gateways, redis: redis.servers, random, progress, ...(proxy && { proxy }) };
+  const stage: Stage = { gateways: fleet.gateways, servers, proxies, urls: brokers.urls, random, progress };
+  const begun = Date.now();
   for (const fault of options.faults) {
     await progress();
     log.append({ kind: "fault", name: fault.name });
     await fault.strike(stage);
     await progress();
+    options.told?.(`${((Date.now() - begun) / 1000).toFixed(1)} s: ${fault.name} is over`);
     if (delivery === "at-most-once") await resubscribed(subscribers, log, clients.make(fleet.url), channels);
     log.append({ kind: "healed", name: fault.name });
   }
@@ -166,11 +178,11 @@ function configOf(settings: Record<string, unknown>, { delivery, namespace }: Fl
       rate: { commands: "off", publish: "off", subscribe: "off", connects: "off" },
     },
     log: { level: "silent" },
-    backbones: { redis: settings as never },
+    backbones: { shared: settings as never },
     namespaces: {
       fleet: {
         ...open,
-        backbone: "redis",
+        backbone: "shared",
         delivery,
         ...(delivery !== "at-most-once" && { retention: { messages: 1_000_000 } }),
         ...namespace,
@@ -200,9 +212,19 @@ async function startFleet(config: ConfigInput): Promise<RunningFleet> {
   };
 }
 
-async function ownRedis(recipe: string): Promise<Awaited<ReturnType<typeof ownServers>> & AsyncDisposable> {
-  const servers = await ownServers(recipe);
-  return { ...servers, [Symbol.asyncDispose]: () => servers.end() };
+/** Redis, as its recipe starts it; a lone one perhaps reached through a proxy. */
+export async function redisServers(recipe: string, through?: "a proxy"): Promise<Brokers> {
+  const { urls, servers, end } = await ownServers(recipe);
+  const proxy = through && (await FaultyProxy.start(servers[0]?.port ?? 0));
+  return {
+    urls: proxy ? [proxy.url.replace("http", "redis")] : urls,
+    servers,
+    proxies: proxy ? [proxy] : [],
+    [Symbol.asyncDispose]: async () => {
+      await proxy?.[Symbol.asyncDispose]();
+      await end();
+    },
+  };
 }
 
 /** All clients of a run, to be closed at its end. */

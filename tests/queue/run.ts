@@ -64,10 +64,11 @@ export async function queueRun(options: QueueRunOptions): Promise<QueueRun> {
 
   const stage = {
     gateways: gateways.all,
-    redis: store.redis,
+    servers: store.redis,
+    urls: [],
+    proxies: "proxy" in store && store.proxy ? [store.proxy] : [],
     random: random.fork(),
     progress: () => producers.progress(),
-    ...("proxy" in store && store.proxy && { proxy: store.proxy }),
   };
   const ended = new AbortController();
   const trouble = crew.trouble(random.fork(), ended.signal);

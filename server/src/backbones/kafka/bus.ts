@@ -2,6 +2,7 @@
  * The bus facet. Messages of the log reach the listeners because its partitions are followed; signals between gateways and
  * messages that nobody keeps go over a topic of their own.
  */
+import { checkChannel } from "@todoku/protocol";
 import type { Bus, Frame, FrameListener } from "../contract.ts";
 import { decodeFrame, encodeFrame } from "../frame-text.ts";
 import type { LocalBus } from "../local-bus.ts";
@@ -36,11 +37,13 @@ export class KafkaBus implements Bus {
       await off();
     };
     try {
-      const [log, bus] = await Promise.all([
-        this.#places.open(this.#places.of(channel)),
+      // What the platform keeps for itself is in no log.
+      const kept = checkChannel(channel) === undefined;
+      const [bus, log] = await Promise.all([
         this.#topic.follow(this.#topic.laneOf(channel)),
+        kept ? this.#places.open(this.#places.of(channel)) : undefined,
       ]);
-      for (const partition of [log.followed, bus]) {
+      for (const partition of log ? [bus, log.followed] : [bus]) {
         partition.holders++;
         held.push(partition);
       }

@@ -45,6 +45,8 @@ const HEADER = {
   info: "todoku-info",
   tags: "todoku-tags",
   control: "todoku-control",
+  /** What a value is that is no JSON; as other programs call it. */
+  type: "content-type",
 } as const;
 
 /** How long the key of another program's record is remembered, where it does not say. */
@@ -84,7 +86,7 @@ export function meaningOf(record: PlacedRecord, namespace: string, partition: nu
   const headers = new Map<string, string>();
   for (const [name, value] of record.headers) if (name && value) headers.set(name.toString(), value.toString());
   if (headers.get(HEADER.control) === "remove") return { kind: "remove", channel };
-  const data = jsonText(record.value);
+  const data = dataOf(record.value, headers.get(HEADER.type));
   const tags = parsed(headers.get(HEADER.tags));
   const info = parsed(headers.get(HEADER.info));
   if (data === undefined || !isTags(tags) || !isInfo(info)) return { kind: "malformed", channel };
@@ -130,8 +132,11 @@ export function placedRecords(
   return { records: found, next };
 }
 
-function jsonText(value: Buffer | null): string | undefined {
+/** JSON text; text and bytes, where the record says that it has such, become a JSON string. */
+function dataOf(value: Buffer | null, type: string = "application/json"): string | undefined {
   if (!value) return undefined;
+  if (type.startsWith("text/")) return JSON.stringify(value.toString());
+  if (!/json/.test(type)) return JSON.stringify(value.toString("base64"));
   const text = value.toString();
   return parsed(text) === BROKEN ? undefined : text;
 }

@@ -1,0 +1,140 @@
+/** Kafka for a fleet: three nodes, each behind a proxy, and what can be done to them. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as after } from "node:timers/promises";
+import { Admin } from "@platformatic/kafka";
+import { kafkaNodes, kafkaTool, untilKafkaIsWhole } from "../../scripts/brokers/kafka.ts";
+import { provide, recipeOf } from "../../scripts/brokers/running.ts";
+import type { ServerProcess as BrokerProcess } from "../../scripts/brokers/server-process.ts";
+import { FaultyProxy } from "../faulty-proxy.ts";
+import type { Fault, Stage } from "./faults.ts";
+import type { Brokers } from "./run.ts";
+
+const TOPIC = "todoku.fleet";
+
+/** Three nodes. `extra` goes into the configuration of each. */
+export async function kafkaServers(extra: Readonly<Record<string, string>> = {}): Promise<Brokers> {
+  await provide(recipeOf("kafka-cluster"));
+  const folder = await mkdtemp(path.join(tmpdir(), "todoku-kafka-fleet-"));
+  const proxies: FaultyProxy[] = [];
+  const advertise = async (port: number): Promise<number> => {
+    const proxy = await FaultyProxy.start(port);
+    proxies.push(proxy);
+    return Number(new URL(proxy.url).port);
+  };
+  const { urls, servers } = await kafkaNodes(folder, 3, { extra, advertise });
+  return {
+    urls,
+    servers,
+    proxies,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(proxies.map((proxy) => proxy[Symbol.asyncDispose]()));
+      // What is in these folders is not looked at any more.
+      await Promise.all(servers.map((server) => server.kill()));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export const killLeader: Fault = {
+  name: "SIGKILL of a partition's leader",
+  strike: async (stage) => {
+    const leader = await aLeader(stage);
+    await leader.kill();
+    await stage.progress();
+    await leader.start();
+    await untilKafkaIsWhole(stage.urls);
+  },
+};
+
+export const freezeLeader: Fault = {
+  name: "SIGSTOP of a partition's leader for 10 s",
+  strike: async (stage) => {
+    const leader = await aLeader(stage);
+    leader.freeze();
+    await after(10_000);
+    leader.thaw();
+    await untilKafkaIsWhole(stage.urls);
+  },
+};
+
+export const rollingRestart: Fault = {
+  name: "a rolling restart of all brokers",
+  strike: async ({ servers, urls }) => {
+    for (const server of servers) {
+      await server.stop();
+      await server.start();
+      await untilKafkaIsWhole(urls);
+    }
+  },
+};
+
+export const killKafka: Fault = {
+  name: "SIGKILL of all brokers",
+  strike: async ({ servers, urls }) => {
+    await Promise.all(servers.map((server) => server.kill()));
+    await Promise.all(servers.map((server) => server.start()));
+    await untilKafkaIsWhole(urls);
+  },
+};
+
+/** Longer than a gateway lets a publisher wait: it is told that the outcome is unknown, and what was under way is stored later. */
+export const longPartition: Fault = {
+  name: "a partition of 8 s between the gateways and the brokers",
+  strike: async ({ proxies }) => {
+    for (const proxy of proxies) proxy.breakOff();
+    await after(8000);
+    for (const proxy of proxies) proxy.mend();
+  },
+};
+
+/** Every partition leaves one broker, and comes back to it. */
+export const movePartitions: Fault = {
+  name: "partitions move",
+  strike: async ({ urls, random }) => {
+    const nodes = [1, 2, 3];
+    const away = random.pick(nodes);
+    const others = nodes.filter((node) => node !== away);
+    for (const replicas of [others, [away, ...others]]) {
+      await reassign(urls, replicas);
+      await untilKafkaIsWhole(urls);
+    }
+  },
+};
+
+async function reassign(urls: readonly string[], replicas: readonly number[]): Promise<void> {
+  const folder = await mkdtemp(path.join(tmpdir(), "todoku-reassign-"));
+  try {
+    const partitions = (await leaders(urls)).map((_, partition) => ({ topic: TOPIC, partition, replicas }));
+    const file = path.join(folder, "plan.json");
+    await writeFile(file, JSON.stringify({ version: 1, partitions }));
+    const tool = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
+    const server = ["--bootstrap-server", urls.join(",")];
+    await kafkaTool(tool, ...server, "--reassignment-json-file", file, "--execute");
+    const deadline = Date.now() + 30_000;
+    while (!(await kafkaTool(tool, ...server, "--list")).includes("No partition reassignments")) {
+      if (Date.now() > deadline) throw new Error("the partitions did not move within 30 s");
+      await after(100);
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function aLeader({ servers, urls, random }: Stage): Promise<BrokerProcess> {
+  const leader = servers[random.pick(await leaders(urls)) - 1];
+  if (!leader) throw new Error("no broker leads a partition");
+  return leader;
+}
+
+/** Of each partition, the broker's number. */
+async function leaders(urls: readonly string[]): Promise<readonly number[]> {
+  const admin = new Admin({ clientId: "fleet", bootstrapBrokers: [...urls], retries: 5, retryDelay: 200 });
+  try {
+    const metadata = await admin.metadata({ topics: [TOPIC], forceUpdate: true });
+    return metadata.topics.get(TOPIC)?.partitions.map(({ leader }) => leader) ?? [];
+  } finally {
+    await admin.close();
+  }
+}
