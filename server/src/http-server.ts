@@ -60,9 +60,14 @@ export class HttpServer {
     } else {
       this.server = createServer(timeouts, answer);
     }
+    const sockets = this.#sockets;
+    /** One for all connections, however many there are. */
+    function forget(this: Socket): void {
+      sockets.delete(this);
+    }
     this.server.on("connection", (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once("close", () => this.#sockets.delete(socket));
+      sockets.add(socket);
+      socket.on("close", forget);
     });
   }
 

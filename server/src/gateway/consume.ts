@@ -35,7 +35,7 @@ export async function consume({ session, answer }: Call, request: ConsumeRequest
   const leaseMs = request.lease_ms ?? rules.leaseMs;
   const inFlight = Math.min(in_flight, rules.inFlight);
   const consumer = new SessionConsumer(session, { namespace, rules, queue, group, leaseMs, inFlight }, before);
-  session.consumers.set(key, consumer);
+  session.addConsumer(key, consumer);
   const resumed = await goOn(consumer, resume);
   if (session.ended) return session.context.ending(consumer.letGo());
   answer({

@@ -36,12 +36,13 @@ export class Heartbeat {
     this.#cancel?.();
   }
 
-  /** Takes a connection in; the returned function lets it go. */
-  add(pinged: Pinged): () => void {
+  add(pinged: Pinged): void {
     // The slot that was just served: the first ping comes after a whole interval.
-    const slot = this.#slots[this.#tick % this.#slots.length];
-    slot?.add(pinged);
-    return () => slot?.delete(pinged);
+    this.#slots[this.#tick % this.#slots.length]?.add(pinged);
+  }
+
+  remove(pinged: Pinged): void {
+    for (const slot of this.#slots) if (slot.delete(pinged)) return;
   }
 
   #beat(): void {

@@ -33,6 +33,7 @@ import { endSubscription } from "./subscribe.ts";
 
 const encoder = new TextEncoder();
 const PING = encoder.encode("{}");
+const NO_CONSUMERS: ReadonlyMap<string, SessionConsumer> = new Map();
 /** After a token's expiry the client has this long to refresh it. */
 const EXPIRY_GRACE_MS = 25_000;
 /** Most commands of one connection under way at once. */
@@ -62,21 +63,20 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
   readonly context: GatewayContext;
   readonly outbox: Outbox;
   readonly subscriptions: Map<string, Subscription> = new Map();
-  /** By queue and group; those that take no further jobs as well. */
-  readonly consumers: Map<string, SessionConsumer> = new Map();
-  readonly #busyChannels = new Map<string, Promise<void>>();
+  // What most connections have nothing of most of the time is made when it is needed: there are very many connections.
+  #consumers: Map<string, SessionConsumer> | undefined;
+  #busyChannels: Map<string, Promise<void>> | undefined;
   #identity: Identity | undefined;
   #connecting: Promise<void> | undefined;
-  readonly #reserved = new Set<string>();
+  #reserved: Set<string> | undefined;
   #pending = 0;
   /** What the commands under way hold, in UTF-16 units of their frames. */
   #pendingSize = 0;
   #refusing = false;
-  #whenIdle: (() => void)[] = [];
+  #whenIdle: (() => void)[] | undefined;
   #awaitingPong = false;
   #closed = false;
   #ending: Code | undefined;
-  #leaveHeartbeat: (() => void) | undefined;
   #cancelDeadline: (() => void) | undefined;
 
   constructor(context: GatewayContext, socket: Socket, { address, origin }: Handshake) {
@@ -107,6 +107,10 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
   get info(): ClientInfo {
     const info = this.#identity?.info;
     return { user: this.user, client: this.client, ...(info !== undefined && { conn_info: info }) };
+  }
+  /** By queue and group; those that take no further jobs as well. */
+  get consumers(): ReadonlyMap<string, SessionConsumer> {
+    return this.#consumers ?? NO_CONSUMERS;
   }
   get clock(): Clock {
     return this.context.clock;
@@ -173,16 +177,18 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
     this.#pendingSize += size;
     const channel = channelOf(command);
     // What concerns a channel waits for a subscribe or unsubscribe of it that came before, and everything for connect.
-    const before = this.#busyChannels.get(channel) ?? this.#connecting;
+    const before = this.#busyChannels?.get(channel) ?? this.#connecting;
     const run = before ? before.then(() => this.#run(command, size)) : this.#run(command, size);
     if (method === "connect") {
       this.#connecting = run.then(() => {
         this.#connecting = undefined;
       });
     } else if (WAITED_FOR.has(method) && channel !== "") {
-      this.#busyChannels.set(channel, run);
+      const busy = (this.#busyChannels ??= new Map<string, Promise<void>>());
+      busy.set(channel, run);
       void run.then(() => {
-        if (this.#busyChannels.get(channel) === run) this.#busyChannels.delete(channel);
+        if (busy.get(channel) === run) busy.delete(channel);
+        if (busy.size === 0 && this.#busyChannels === busy) this.#busyChannels = undefined;
       });
     }
   }
@@ -199,7 +205,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
     } finally {
       this.#pending--;
       this.#pendingSize -= size;
-      if (this.#pending === 0) for (const idle of this.#whenIdle.splice(0)) idle();
+      if (this.#pending === 0) this.#tellIdle();
     }
   }
 
@@ -248,7 +254,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
     this.#identity = identity;
     this.#cancelDeadline?.();
     this.#cancelDeadline = undefined;
-    this.#leaveHeartbeat = this.context.heartbeat.add(this);
+    this.context.heartbeat.add(this);
     this.context.sessions.add(this);
     this.observer.connected();
     this.outbox.socket.authenticated?.();
@@ -278,12 +284,21 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
    */
   reserve(channel: string): () => void {
     const { channels } = this.context.limits;
-    if (this.subscriptions.has(channel) || this.#reserved.has(channel)) throw new TodokuError(ERRORS.alreadySubscribed);
-    if (this.subscriptions.size + this.#reserved.size >= channels) {
+    const reserved = (this.#reserved ??= new Set());
+    if (this.subscriptions.has(channel) || reserved.has(channel)) throw new TodokuError(ERRORS.alreadySubscribed);
+    if (this.subscriptions.size + reserved.size >= channels) {
       throw new TodokuError(ERRORS.limitExceeded, `a connection may have ${channels} subscriptions`);
     }
-    this.#reserved.add(channel);
-    return () => this.#reserved.delete(channel);
+    reserved.add(channel);
+    return () => {
+      reserved.delete(channel);
+      if (reserved.size === 0 && this.#reserved === reserved) this.#reserved = undefined;
+    };
+  }
+
+  /** `key` says queue and group. */
+  addConsumer(key: string, consumer: SessionConsumer): void {
+    (this.#consumers ??= new Map()).set(key, consumer);
   }
 
   /** Answers no command from now on; those under way go on. */
@@ -318,14 +333,20 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
 
   /** Resolves when no command is under way. */
   idle(): Promise<void> {
-    return this.#pending === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenIdle.push(resolve));
+    return this.#pending === 0 ? Promise.resolve() : new Promise((resolve) => (this.#whenIdle ??= []).push(resolve));
+  }
+
+  #tellIdle(): void {
+    const told = this.#whenIdle;
+    this.#whenIdle = undefined;
+    for (const idle of told ?? []) idle();
   }
 
   #release(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelDeadline?.();
-    this.#leaveHeartbeat?.();
+    this.context.heartbeat.remove(this);
     for (const subscription of this.subscriptions.values()) endSubscription(this, subscription);
     for (const consumer of this.consumers.values()) this.context.ending(consumer.letGo());
     this.context.rates.commands.forget(this.client);
