@@ -29,6 +29,6 @@ function dialectWith(token: string): Dialect {
       const [channel, data] = JSON.parse(line.slice(2)) as [string, unknown];
       return { channel, data };
     },
-    answer: (line) => (line === "2" ? "3" : undefined),
+    answer: (line) => (line === "2" ? { say: "3" } : undefined),
   };
 }

@@ -65,7 +65,7 @@ export function exitOf({ retry }: TodokuError): number {
 }
 
 /** A WebSocket does not say why it could not be opened; an HTTP request does. */
-async function reach(url: string, stopped: AbortSignal): Promise<void> {
+export async function reach(url: string, stopped: AbortSignal): Promise<void> {
   try {
     const response = await fetch(`${url}/health/live`, {
       signal: AbortSignal.any([stopped, AbortSignal.timeout(REACH_MS)]),
@@ -90,6 +90,16 @@ function tokensOf(args: Arguments, { env }: Terminal, { signing }: ServerAddress
     token: () => signToken(secret, request),
     channelToken: (channel) => signToken(secret, { ...request, channel }),
   };
+}
+
+/** The token with which a connection of the command may connect; undefined without one. */
+export async function connectionTokenOf(
+  args: Arguments,
+  terminal: Terminal,
+  address: ServerAddress,
+): Promise<string | undefined> {
+  const { token } = tokensOf(args, terminal, address);
+  return typeof token === "function" ? ((await token()) ?? undefined) : token;
 }
 
 /** The channel that a subscription token is for; whether it is genuine is the server's business. */

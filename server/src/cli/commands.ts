@@ -1,4 +1,5 @@
 /** The commands, in the order of the help. */
+import { bench } from "./bench.ts";
 import { check } from "./check.ts";
 import type { Command } from "./command.ts";
 import { config } from "./config.ts";
@@ -24,4 +25,5 @@ export const COMMANDS: readonly Command[] = [
   consume,
   queues,
   dead,
+  bench,
 ];

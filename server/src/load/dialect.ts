@@ -7,6 +7,11 @@ export interface Step {
   readonly expect: string;
 }
 
+export interface Answer {
+  /** A text frame; absent: nothing is said. */
+  readonly say?: string;
+}
+
 export interface Incoming {
   readonly channel: string;
   readonly data: unknown;
@@ -20,8 +25,8 @@ export interface Dialect {
   readonly refusal: string;
   /** The message in one line of a text frame; undefined for what is none. */
   read(line: string): Incoming | undefined;
-  /** The answer to a line that is no message, such as a ping; undefined when it needs none. */
-  answer?(line: string): string | undefined;
+  /** What is done about a line that is no message, such as a ping; undefined when nobody expects it. */
+  answer?(line: string): Answer | undefined;
 }
 
 interface Push {
@@ -46,6 +51,6 @@ export function centrifugal(connect: object, options: { offsets?: boolean } = {}
       // A row that claims positions must have them.
       return { channel, data: options.offsets && pub.offset === undefined ? undefined : pub.data };
     },
-    answer: (line) => (line === "{}" ? "{}" : undefined),
+    answer: (line) => (line === "{}" ? { say: "{}" } : undefined),
   };
 }

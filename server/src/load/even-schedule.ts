@@ -19,7 +19,7 @@ export interface Schedule {
 
 /**
  * Calls `send` for each message that is due, late ones as soon as it can be. Resolves with how many were sent when the time is
- * over. `send` may answer `false`: nothing more is sent in this tick.
+ * over. `send` may answer `false`: it sends nothing now, and is asked again in the next tick.
  */
 export function sendEvenly(
   { rate, ms, channels, first, signal, now }: Schedule,
@@ -31,16 +31,18 @@ export function sendEvenly(
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearInterval(timer);
-      resolve(sent);
+      // It may have been stopped by `send` itself, whose message counts.
+      setImmediate(() => resolve(sent));
     };
     const tick = (): void => {
       const ticked = now();
       const due = Math.floor(((Math.min(ticked, end) - begun) / 1e6) * rate);
       while (sent < due) {
+        if (signal?.aborted) break;
         const number = first + sent;
         const channel = channels[number % channels.length] ?? "";
+        if (send(channel, Math.floor(number / channels.length), begun + (sent / rate) * 1e6) === false) break;
         sent++;
-        if (send(channel, Math.floor(number / channels.length), begun + ((sent - 1) / rate) * 1e6) === false) break;
         if (now() - ticked > LONGEST_TICK_US) break;
       }
       if (ticked >= end) stop();

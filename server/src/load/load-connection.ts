@@ -222,8 +222,8 @@ export class LoadConnection {
     const incoming = dialect.read(line);
     if (!incoming) {
       const answer = dialect.answer?.(line);
-      if (answer !== undefined) this.send(answer);
-      else if (line.includes(dialect.refusal)) tally.wrong++;
+      if (answer?.say !== undefined) this.send(answer.say);
+      if (!answer && line.includes(dialect.refusal)) tally.wrong++;
       return;
     }
     const place =

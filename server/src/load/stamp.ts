@@ -7,6 +7,9 @@ const SEQUENCE_DIGITS = 10;
 const TIME_DIGITS = 16;
 const FILL = "x";
 
+/** Bytes of the smallest message, as JSON. */
+export const LEAST_BYTES: number = SEQUENCE_DIGITS + TIME_DIGITS + 4;
+
 export interface Stamp {
   /** Counted from 0 in each channel. */
   readonly sequence: number;
