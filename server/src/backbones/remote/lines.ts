@@ -47,7 +47,8 @@ export class Lines {
     if (items.length === 0) return;
     this.#items = [];
     this.#chars = 0;
-    if (this.#socket.writable) this.#socket.write(`[${items.join(",")}]\n`);
+    // Handed over as a text, Node would ask the system for three times its size, anew for every write.
+    if (this.#socket.writable) this.#socket.write(Buffer.from(`[${items.join(",")}]\n`));
   }
 
   #take(chunk: Buffer): void {

@@ -28,6 +28,7 @@ import type {
 } from "../contract.ts";
 import { LocalBus } from "../local-bus.ts";
 import { Link } from "./link.ts";
+import { packAppend, unpackMessage } from "./packed.ts";
 import type { Item } from "./wire.ts";
 import { Wishes } from "./wishes.ts";
 
@@ -118,8 +119,10 @@ export class RemoteBackbone implements Backbone {
     }
   }
 
-  #told([what, name, frame]: Item): void {
-    if (what === "frame") this.#listeners.emit(String(name), frame as Frame);
+  #told(item: Item): void {
+    const [what, name, frame] = item;
+    if (what === "message") this.#listeners.emit(String(name), unpackMessage(item));
+    else if (what === "frame") this.#listeners.emit(String(name), frame as Frame);
     else if (what === "job") this.#watchers.emit(String(name), HINT);
     else if (what === "interrupted") this.#interrupted();
   }
@@ -141,7 +144,7 @@ export class RemoteBackbone implements Backbone {
 
 function logOver(link: Link): Log {
   return {
-    append: (channel, message, options) => link.call("log.append", channel, message, options),
+    append: (channel, message, options) => link.call("log.append", ...packAppend(channel, message, options)),
     read: (channel, options) => link.call("log.read", channel, options),
     heads: (channels) => link.call("log.heads", channels),
     remove: (channel) => link.call("log.remove", channel),

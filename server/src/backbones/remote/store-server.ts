@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../../clock.ts";
 import { BackboneError, type Backbone, type Frame } from "../contract.ts";
 import { Lines } from "./lines.ts";
+import { packFrame, unpackAppend } from "./packed.ts";
 import { BULKY, CALLS, STANDING, WIRE, type Item } from "./wire.ts";
 
 /** While more waits for a process, frames are dropped for it (it is told), and its calls wait. */
@@ -115,8 +116,10 @@ class Caller {
 
   #do(call: string, given: readonly unknown[]): Promise<unknown> {
     const name = String(given[0]);
-    const { bus, queue } = this.#backbone;
+    const { bus, log, queue } = this.#backbone;
     switch (call) {
+      case "log.append":
+        return log?.append(...unpackAppend(given)) ?? Promise.reject(new Error("there is no log"));
       case "bus.subscribe":
         return this.#hold(
           `bus ${name}`,
@@ -189,7 +192,7 @@ class FrameTexts {
   of(channel: string, frame: Frame): string {
     if (this.#frame !== frame) {
       this.#frame = frame;
-      this.#text = JSON.stringify(["frame", channel, frame]);
+      this.#text = JSON.stringify(packFrame(channel, frame));
     }
     return this.#text;
   }

@@ -3,7 +3,7 @@
  * machine; a reload may start one of a newer version beside an older one, hence the number.
  *
  * To the owner: `[id, call, ...arguments]`. From it: `["store", WIRE]` once, then `[id, result]`, `[id, null, reason, message]`,
- * `["frame", channel, frame]`, `["job", queue]` and `["interrupted"]`.
+ * `["message", channel, …]` (see packed.ts), `["frame", channel, frame]` for other frames, `["job", queue]` and `["interrupted"]`.
  */
 export const WIRE = 1;
 
