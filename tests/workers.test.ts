@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { describe, test, type TestContext } from "node:test";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, describe, test, type TestContext } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { Todoku, type Gap } from "@todoku/client";
 import { consume } from "@todoku/client/queue";
@@ -40,6 +42,9 @@ const CONFIG = {
   },
 } as const satisfies ConfigInput;
 
+/** Of the server that several tests share. */
+const SHARED = { ...CONFIG, drain: "300ms", log: { level: "info" } } as const satisfies ConfigInput;
+
 async function raw(t: TestContext, server: ServerProcess): Promise<RawClient> {
   const client = await RawClient.connect(server.port);
   t.after(() => client.terminate());
@@ -67,7 +72,7 @@ async function spread(server: ServerProcess): Promise<number[]> {
   return nodes.map(({ num_clients }) => num_clients);
 }
 
-describe("several processes on one port", { skip, timeout: 240_000 }, () => {
+describe("processes of one server under fire", { skip, timeout: 300_000 }, () => {
   test("embedded: whatever is killed or replaced, nothing is lost, repeated or out of order", async (t) => {
     t.diagnostic(`TODOKU_SEED=${SEED}`);
     const { events, acknowledged, handled } = await workersRun({
@@ -99,9 +104,16 @@ describe("several processes on one port", { skip, timeout: 240_000 }, () => {
     const violations = check(events);
     assert.deepEqual(violations, [], report(violations));
   });
+});
+
+describe("several processes on one port, one after the other", { skip, timeout: 300_000 }, () => {
+  let server: ServerProcess;
+  before(async () => {
+    server = await ServerProcess.start(SHARED);
+  });
+  after(() => server[Symbol.asyncDispose]());
 
   test("what is asked of one is answered for all, and what was counted stays counted", async (t) => {
-    await using server = await ServerProcess.start(CONFIG);
     const clients = await Promise.all(Array.from({ length: 16 }, () => subscribed(t, server, "most:1")));
     assert.ok(
       (await spread(server)).every((count) => count > 0),
@@ -119,7 +131,8 @@ describe("several processes on one port", { skip, timeout: 240_000 }, () => {
       assert.equal(await server.metric("todoku_deliveries_total"), 16);
       assert.equal(await server.metric("todoku_publishes_total"), 1);
     }
-    const [worker = 0] = processesOf(server).workers;
+    const [worker] = processesOf(server).workers;
+    assert.ok(worker);
     process.kill(worker, "SIGKILL");
     await eventually("it is gone", () => !isAlive(worker));
     await eventually("another is there", async () => (await server.metric("todoku_restarts_total")) === 1);
@@ -133,8 +146,15 @@ describe("several processes on one port", { skip, timeout: 240_000 }, () => {
     await eventually("nobody is left", async () => (await spread(server)).every((count) => count === 0));
   });
 
+  test("another todoku on the same port is noticed, though both could share it", async () => {
+    const other = await ServerProcess.prepare(CONFIG, [], server.port);
+    await using _ = other;
+    const { code, stderr } = await other.refusedStart();
+    assert.equal(code, 1);
+    assert.match(stderr, /\[http\] port \d+ on 127\.0\.0\.1 is in use by another process/);
+  });
+
   test("memory whose owner is killed has a new epoch, and its readers are told", async (t) => {
-    await using server = await ServerProcess.start(CONFIG);
     const client = sdk(t, server);
     const handled: number[] = [];
     const subscription = client.subscribe("kept:1", ({ data }) => void handled.push(data));
@@ -149,7 +169,6 @@ describe("several processes on one port", { skip, timeout: 240_000 }, () => {
   });
 
   test("jobs are handed out over all workers, and those of a killed one again", async (t) => {
-    await using server = await ServerProcess.start(CONFIG);
     const done = new Set<number>();
     for (let i = 0; i < 4; i++) {
       const consumer = consume<number>(
@@ -175,21 +194,10 @@ describe("several processes on one port", { skip, timeout: 240_000 }, () => {
     });
   });
 
-  test("a drain sends the clients of all workers elsewhere, and nothing is left behind", async (t) => {
-    const server = await ServerProcess.start({ ...CONFIG, drain: "300ms" });
-    await using _ = server;
-    const clients = await Promise.all(Array.from({ length: 8 }, () => raw(t, server)));
-    const { workers, store = 0 } = processesOf(server);
-    const ended = server.stop();
-    for (const { code } of await Promise.all(clients.map((client) => client.closed))) assert.equal(code, 3001);
-    assert.deepEqual(await ended, { code: 0, signal: null });
-    assert.deepEqual([...workers, store].filter(isAlive), []);
-  });
-
   test("when the supervisor is killed its processes end, and another can be started at once", async (t) => {
-    await using server = await ServerProcess.start(CONFIG);
     await server.api("publish", { channel: "least:1", data: 1 });
-    const { workers, store = 0 } = processesOf(server);
+    const { workers, store } = processesOf(server);
+    assert.ok(store);
     await server.kill();
     await eventually("no process is left", () => ![...workers, store].some(isAlive));
     await server.restart();
@@ -199,26 +207,39 @@ describe("several processes on one port", { skip, timeout: 240_000 }, () => {
   });
 
   test("SIGHUP takes up a configuration that works, and no other", async (t) => {
-    await using server = await ServerProcess.start({ ...CONFIG, log: { level: "info" } });
     const client = sdk(t, server);
     await client.publish("least:1", 1);
     const said = (what: string): Promise<void> => eventually(what, () => server.program.stderr.includes(what));
-    const before = processesOf(server).workers;
-    server.configure({ ...CONFIG, namespaces: { ...CONFIG.namespaces, wrong: { backbone: "nowhere" } } });
+    const earlier = processesOf(server).workers;
+    server.configure({ ...SHARED, namespaces: { ...CONFIG.namespaces, wrong: { backbone: "nowhere" } } });
     server.program.signal("SIGHUP");
     await said("which is not configured");
-    server.configure({ ...CONFIG, workers: 3 });
+    server.configure({ ...SHARED, workers: 3 });
     server.program.signal("SIGHUP");
     await said("workers cannot change while todoku runs");
-    await eventually("the workers are those from before", () => isDeepStrictEqual(processesOf(server).workers, before));
-    server.configure({ ...CONFIG, namespaces: { ...CONFIG.namespaces, fresh: { ...open, backbone: "ram" } } });
+    await eventually("the workers are those from before", () =>
+      isDeepStrictEqual(processesOf(server).workers, earlier),
+    );
+    server.configure({ ...SHARED, namespaces: { ...CONFIG.namespaces, fresh: { ...open, backbone: "ram" } } });
     server.program.signal("SIGHUP");
     await said("the configuration was taken up by all workers");
-    assert.deepEqual(before.filter(isAlive), []);
+    assert.deepEqual(earlier.filter(isAlive), []);
     await client.publish("fresh:1", 1);
     await client.publish("least:1", 2);
   });
 
+  test("a drain sends the clients of all workers elsewhere, and nothing is left behind", async (t) => {
+    const clients = await Promise.all(Array.from({ length: 8 }, () => raw(t, server)));
+    const { workers, store } = processesOf(server);
+    assert.ok(store);
+    const ended = server.stop();
+    for (const { code } of await Promise.all(clients.map((client) => client.closed))) assert.equal(code, 3001);
+    assert.deepEqual(await ended, { code: 0, signal: null });
+    assert.deepEqual([...workers, store].filter(isAlive), []);
+  });
+});
+
+describe("several processes that cannot start", { skip, timeout: 300_000 }, () => {
   test("what keeps it from starting is said once, and it ends", async (t) => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
@@ -241,12 +262,15 @@ describe("several processes on one port", { skip, timeout: 240_000 }, () => {
     }
   });
 
-  test("another todoku on the same port is noticed, though both could share it", async () => {
-    await using server = await ServerProcess.start(CONFIG);
-    const other = await ServerProcess.prepare(CONFIG, [], server.port);
-    await using _ = other;
-    const { code, stderr } = await other.refusedStart();
-    assert.equal(code, 1);
-    assert.match(stderr, /\[http\] port \d+ on 127\.0\.0\.1 is in use by another process/);
+  test("a store that cannot be opened again ends everything, and it is said why", async () => {
+    const server = await ServerProcess.start({ ...CONFIG, log: { level: "error" } });
+    await using _ = server;
+    const { program } = server;
+    const { store } = processesOf(server);
+    assert.ok(store);
+    process.kill(store, "SIGKILL");
+    writeFileSync(path.join(server.folder, "data", "log.mdb"), "no log of ours");
+    assert.deepEqual(await program.ended, { code: 1, signal: null });
+    assert.match(program.stderr, /the process that owns the stores died, and cannot be started again: .*log\.mdb/);
   });
 });

@@ -30,6 +30,7 @@ export class ForkedProcess {
   /** What its metrics were when they were last asked for. */
   snapshot: MetricSnapshot | undefined;
   isReady = false;
+  #heardAt = performance.now();
   readonly #child: ChildProcess;
   readonly #questions = new Map<number, () => void>();
   #asked = 0;
@@ -50,6 +51,7 @@ export class ForkedProcess {
         this.kill();
       }, START_MS);
       child.on("message", (report: Report) => {
+        this.#heardAt = performance.now();
         if (report.report === "ready") {
           this.isReady = true;
           resolve(report);
@@ -65,6 +67,11 @@ export class ForkedProcess {
     // Who wants to know waits for it; nobody has to.
     this.ready.catch(() => {});
     this.say(order);
+  }
+
+  /** How long it has said nothing, though it was asked something. */
+  get silentMs(): number {
+    return this.#questions.size === 0 ? 0 : performance.now() - this.#heardAt;
   }
 
   say(order: Order): void {

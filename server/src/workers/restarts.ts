@@ -5,7 +5,7 @@ const LAST_MS = 10_000;
 /** Whoever has lived so long has a fresh start. */
 const LONG_LIFE_MS = 10_000;
 /** So many starts in a row that came to nothing are enough. */
-const MOST_FAILURES = 8;
+const MOST_FAILURES = 6;
 
 export interface Life {
   readonly lastedMs: number;

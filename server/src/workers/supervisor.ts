@@ -21,6 +21,8 @@ import { Restarts } from "./restarts.ts";
 /** A service manager signals all processes at once: whoever else is told to end alone is told so long before the supervisor. */
 const ALONE_MS = 250;
 const MEASURE_MS = 1000;
+const PULSE_MS = 10_000;
+const HUNG_MS = 30_000;
 /** Beyond the time of the drain, what is under way has so long. */
 const DRAIN_GRACE_MS = 20_000;
 const CLOSE_MS = 10_000;
@@ -41,6 +43,8 @@ interface Place {
   readonly number: number;
   readonly restarts: Restarts;
   process?: ForkedProcess;
+  /** Why it could not be started the last time. */
+  problem?: string;
 }
 
 export class Supervisor {
@@ -61,6 +65,7 @@ export class Supervisor {
   #ready: Ready = { url: "" };
   #giveUp: (error: Error) => void = () => {};
   #ending = false;
+  #pulse: NodeJS.Timeout | undefined;
   #reloading: Promise<void> = Promise.resolve();
 
   private constructor({ config, workers, page, logger }: SupervisorOptions, folder: string | undefined) {
@@ -161,6 +166,7 @@ export class Supervisor {
     this.#tellCount();
     await Promise.all(others.map((place) => this.#startIn(place).ready.then(() => this.#tellCount())));
     for (const place of this.#places) this.#watch(place);
+    this.#pulse = setInterval(() => this.#feelPulse(), PULSE_MS);
   }
 
   #place(kind: Place["kind"], number: number): Place {
@@ -193,6 +199,20 @@ export class Supervisor {
     return { order: "serve", worker: number, config, stores, page: this.#page, workers: this.#count };
   }
 
+  /**
+   * Who hangs is as good as dead, and worse: the system goes on giving it connections. Not so the store's process, which may wait
+   * for a slow disk.
+   */
+  #feelPulse(): void {
+    for (const { kind, number, process } of this.#places) {
+      if (kind !== "worker" || !process?.isReady || this.#ending) continue;
+      void process.measure(PULSE_MS);
+      if (process.silentMs < HUNG_MS) continue;
+      this.#logger.error({ process: kind, worker: number }, "a process gives no sign of life; it is killed");
+      process.kill();
+    }
+  }
+
   /** Starts the place's process again when it dies. */
   #watch(place: Place): void {
     const { process } = place;
@@ -204,7 +224,7 @@ export class Supervisor {
       const delayMs = place.restarts.after({ lastedMs, ready: process.isReady });
       if (delayMs === undefined) {
         const who = place.kind === "worker" ? `worker ${place.number}` : "the process that owns the stores";
-        this.#giveUp(new Error(`${who} dies again and again before it comes to work; its own words are above`));
+        this.#giveUp(new Error(`${who} died, and cannot be started again: ${place.problem ?? "it dies at once"}`));
         return;
       }
       this.#logger.error(
@@ -222,7 +242,10 @@ export class Supervisor {
     this.#watch(place);
     process.ready.then(
       () => this.#tellCount(),
-      (error: unknown) => this.#logger.error({ ...describe(place), error }, "a process could not start"),
+      (error: unknown) => {
+        place.problem = error instanceof Error ? error.message : String(error);
+        this.#logger.error({ ...describe(place), error }, "a process could not start");
+      },
     );
   }
 
@@ -299,6 +322,7 @@ export class Supervisor {
   /** Ends what is left: workers at once, then the stores. */
   async #end(): Promise<void> {
     this.#ending = true;
+    clearInterval(this.#pulse);
     await this.#gone("worker", 0);
     for (const { process, kind } of this.#places) if (kind === "store") process?.say({ order: "drain" });
     await this.#gone("store", CLOSE_MS);
