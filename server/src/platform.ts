@@ -1,5 +1,5 @@
 /** Backbones, namespaces and the way in for messages, put together: what a gateway and a bare publisher both need. */
-import type { Backbone, Bus } from "./backbones/contract.ts";
+import type { Backbone, Bus, Facet, NamespaceUse } from "./backbones/contract.ts";
 import { backboneProblems, BACKBONE_TYPES, createBackbone, type BackboneSettings } from "./backbones/registry.ts";
 import { RemoteBackbone } from "./backbones/remote/remote.ts";
 import type { Clock } from "./clock.ts";
@@ -54,7 +54,7 @@ export class Platform {
     const opened: Backbone[] = [];
     try {
       for (const backbone of used.values()) {
-        await backbone.open();
+        await backbone.open(usesOf(backbone, namespaces));
         opened.push(backbone);
       }
     } catch (error) {
@@ -77,6 +77,18 @@ export class Platform {
   async close(): Promise<void> {
     await Promise.allSettled([...this.backbones.values()].map((backbone) => backbone.close()));
   }
+}
+
+/** What the namespaces will ask of a backbone. */
+function usesOf(backbone: Backbone, namespaces: Namespaces): readonly NamespaceUse[] {
+  return [...namespaces].flatMap(({ name, bus, log, cursors, queue, retention }) => {
+    const facets: Facet[] = [];
+    if (bus === backbone.bus) facets.push("bus");
+    if (log !== undefined && log === backbone.log) facets.push("log");
+    if (cursors !== undefined && cursors === backbone.cursors) facets.push("cursors");
+    if (queue?.backbone === backbone) facets.push("queue");
+    return facets.length > 0 ? [{ namespace: name, facets, retention }] : [];
+  });
 }
 
 function makeBackbone(

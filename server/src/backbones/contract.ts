@@ -438,9 +438,19 @@ export class BackboneError extends Error {
   }
 }
 
+/** What a namespace will ask of a backbone. */
+export interface NamespaceUse {
+  /** `""` for channels without a prefix. */
+  readonly namespace: string;
+  readonly facets: readonly Facet[];
+  /** How long its messages are to be kept; only with the facet `log`. */
+  readonly retention: Retention;
+}
+
 /**
- * One broker. Constructing it does nothing; `open` connects and checks the broker's own settings, and rejects with a
- * `BackboneError` that names the culprit, the value and the way out. `close` finishes what was begun, and leaves no
+ * One broker. Constructing it does nothing; `open` connects and checks the broker's own settings, also those that concern the
+ * given namespaces, and rejects with a `BackboneError` that names the culprit, the value and the way out. Other namespaces
+ * may be used all the same; then what concerns them is checked when they are. `close` finishes what was begun, and leaves no
  * socket, timer or file open; calls after it reject. The facets may be used between the two only.
  */
 export interface Backbone {
@@ -452,7 +462,7 @@ export interface Backbone {
   readonly queue?: Queue;
   /** Present where the settings ask for it. */
   readonly ingest?: Ingest;
-  open(): Promise<void>;
+  open(uses?: readonly NamespaceUse[]): Promise<void>;
   close(): Promise<void>;
   /** Resolves while the broker answers; rejects with the reason otherwise. Cheap: it is called by the readiness probe. */
   check(): Promise<void>;

@@ -134,7 +134,17 @@ export class KafkaCluster {
       await this.refresh();
     } catch (error) {
       await this.close();
-      throw asBackboneError(this.name, error, "read");
+      const failure = asBackboneError(this.name, error, "read");
+      if (failure.reason === "invalid") throw failure;
+      const where = this.options.bootstrapBrokers.join(", ");
+      const why = failure.message.replace(`[${this.name}] `, "");
+      throw unavailable(
+        this.name,
+        `cannot connect to ${where} (${why}). Is Kafka running? Set backbones.${this.name}.brokers`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 
@@ -282,15 +292,6 @@ export class KafkaCluster {
     return batches.map(({ topic, partition }) =>
       answer.responses.find(({ name }) => name === topic)?.partitionResponses.find(({ index }) => index === partition),
     );
-  }
-
-  /** @throws BackboneError when no broker answers. */
-  async check(): Promise<void> {
-    try {
-      await this.#opened().metadata({ topics: [], forceUpdate: true });
-    } catch (error) {
-      throw asBackboneError(this.name, error, "read");
-    }
   }
 
   async #refresh(): Promise<void> {

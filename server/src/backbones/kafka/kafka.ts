@@ -15,7 +15,7 @@
  * hundred per channel. Removed messages are not served any more, but lie on the brokers' disks until retention takes them.
  */
 import type { Clock } from "../../clock.ts";
-import type { Backbone, Bus, Capabilities, Cursors, Log } from "../contract.ts";
+import type { Backbone, Bus, Capabilities, Cursors, Log, NamespaceUse } from "../contract.ts";
 import { LocalBus } from "../local-bus.ts";
 import { Appender } from "./appender.ts";
 import { busReading, KafkaBus } from "./bus.ts";
@@ -28,7 +28,7 @@ import { KafkaLog } from "./log.ts";
 import { OwnTopic } from "./own-topic.ts";
 import { Places } from "./places.ts";
 import type { KafkaSettings } from "./settings.ts";
-import { busTopic, cursorTopic, Topics } from "./topics.ts";
+import { busTopic, cursorTopic, logTopic, Topics } from "./topics.ts";
 
 export class KafkaBackbone implements Backbone {
   readonly type = "kafka";
@@ -37,6 +37,7 @@ export class KafkaBackbone implements Backbone {
   readonly log: Log;
   readonly cursors: Cursors;
   readonly #name: string;
+  readonly #settings: KafkaSettings;
   readonly #cluster: KafkaCluster;
   readonly #topics: Topics;
   readonly #follower: Follower;
@@ -47,6 +48,7 @@ export class KafkaBackbone implements Backbone {
   /** `name` is the configured name. */
   constructor(name: string, settings: KafkaSettings, clock: Clock) {
     this.#name = name;
+    this.#settings = settings;
     const cluster = new KafkaCluster(name, settings);
     const topics = new Topics(cluster, settings);
     const follower = new Follower(cluster, clock, settings.read_bytes);
@@ -56,6 +58,7 @@ export class KafkaBackbone implements Backbone {
     const log = new KafkaLog(cluster, places, follower, appender, clock, settings.read_bytes);
     const busLanes = new OwnTopic(cluster, topics, follower, appender, {
       wish: busTopic(settings),
+      partitions: settings.partitions,
       from: "latest",
       reading: () => busReading(this.#listeners),
     });
@@ -63,6 +66,7 @@ export class KafkaBackbone implements Backbone {
     const me = clock.uuid();
     const cursorLanes = new OwnTopic(cluster, topics, follower, appender, {
       wish: cursorTopic(settings),
+      partitions: settings.partitions,
       from: "earliest",
       reading: () => new CursorTable(me),
     });
@@ -89,8 +93,14 @@ export class KafkaBackbone implements Backbone {
     };
   }
 
-  async open(): Promise<void> {
+  async open(uses: readonly NamespaceUse[] = []): Promise<void> {
     await this.#cluster.open();
+    try {
+      await this.#checkTopics(uses);
+    } catch (error) {
+      await Promise.all([this.#cluster.close(), this.#topics.close()]);
+      throw error;
+    }
     this.#follower.open();
     this.#appender.open();
     this.#open = true;
@@ -105,7 +115,18 @@ export class KafkaBackbone implements Backbone {
   }
 
   async check(): Promise<void> {
-    await this.#whileOpen(() => this.#cluster.check());
+    await this.#whileOpen(() => this.#topics.check());
+  }
+
+  /** Makes and checks the topics that are known to be needed. */
+  async #checkTopics(uses: readonly NamespaceUse[]): Promise<void> {
+    const facets = new Set(uses.flatMap((use) => use.facets));
+    const wishes = uses.flatMap(({ namespace, facets: own, retention }) =>
+      own.includes("log") ? [logTopic(namespace, this.#settings, retention.ageMs)] : [],
+    );
+    if (facets.has("bus")) wishes.push(busTopic(this.#settings));
+    if (facets.has("cursors")) wishes.push(cursorTopic(this.#settings));
+    await Promise.all(wishes.map((wish) => this.#topics.ensure(wish)));
   }
 
   async #whileOpen<T>(work: () => Promise<T>): Promise<T> {

@@ -9,6 +9,7 @@ import type { TopicWish, Topics } from "./topics.ts";
 
 export interface OwnTopicOptions<R extends Reading> {
   readonly wish: TopicWish;
+  readonly partitions: number;
   readonly from: FollowedOptions["from"];
   readonly reading: () => R;
 }
@@ -44,7 +45,7 @@ export class OwnTopic<R extends Reading> {
     topics: Topics,
     follower: Follower,
     appender: Appender,
-    { wish, from, reading }: OwnTopicOptions<R>,
+    { wish, partitions, from, reading }: OwnTopicOptions<R>,
   ) {
     this.#cluster = cluster;
     this.#topics = topics;
@@ -52,11 +53,11 @@ export class OwnTopic<R extends Reading> {
     this.#appender = appender;
     this.#wish = wish;
     this.#from = from;
-    this.#lanes = Array.from({ length: wish.partitions }, (_, i) => new OwnLane(i, reading()));
+    this.#lanes = Array.from({ length: partitions }, (_, i) => new OwnLane(i, reading()));
   }
 
   laneOf(key: string): OwnLane<R> {
-    const lane = this.#lanes[partitionOf(key, this.#wish.partitions)];
+    const lane = this.#lanes[partitionOf(key, this.#lanes.length)];
     if (!lane) throw unavailable(this.#cluster.name, `${JSON.stringify(key)} has no partition in ${this.#wish.name}`);
     return lane;
   }

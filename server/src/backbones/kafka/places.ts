@@ -84,6 +84,7 @@ export class Places {
     }
     const log = place.log;
     if (!log) throw unavailable(this.#cluster.name, "the topic is being looked for");
+    if (now) this.#topics.mustHaveItsPartitions(now);
     await this.#follower.use(log.followed);
     return log;
   }

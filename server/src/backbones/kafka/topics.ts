@@ -3,10 +3,11 @@ import { Admin, ConfigResourceTypes } from "@platformatic/kafka";
 import type { KafkaCluster, Topic } from "./cluster.ts";
 import { KAFKA_MESSAGE_BYTES } from "./capabilities.ts";
 import { asBackboneError, invalid } from "./failure.ts";
+import { formatDuration } from "../../units.ts";
 import type { KafkaSettings } from "./settings.ts";
 
-/** Of records beside their value. */
-const HEADROOM_BYTES = 64 * 1024;
+/** A message with its headers. */
+const RECORD_BYTES = KAFKA_MESSAGE_BYTES + 64 * 1024;
 const PAUSE_MS = 50;
 /** A topic that was made is known to all brokers shortly after. */
 const KNOWN_MS = 10_000;
@@ -14,7 +15,6 @@ const EXISTS = 36;
 
 export interface TopicWish {
   readonly name: string;
-  readonly partitions: number;
   /** Of topics that are made. */
   readonly configs: Readonly<Record<string, string>>;
   /** What is wrong with the settings of a topic that is there; each begins with the topic's name. */
@@ -57,6 +57,26 @@ export class Topics {
     return found;
   }
 
+  /** @throws BackboneError where partitions were added: a channel would lie in two of them. */
+  mustHaveItsPartitions({ name, leaders }: Topic): void {
+    const { partitions } = this.#settings;
+    if (leaders.length === partitions) return;
+    throw invalid(
+      this.#cluster.name,
+      `topic ${name} has ${leaders.length} partitions, and partitions is ${partitions}: the same channel would lie in two places. ` +
+        "Set partitions to what it was when the first message was written; if partitions were added since, write to a new topic",
+    );
+  }
+
+  /** Asks how the topics are by now. @throws BackboneError when no broker answers, or one of them must not be used any more. */
+  async check(): Promise<void> {
+    await this.#cluster.refresh();
+    for (const name of this.#found.keys()) {
+      const topic = this.#cluster.topic(name);
+      if (topic) this.mustHaveItsPartitions(topic);
+    }
+  }
+
   async #ensure(wish: TopicWish): Promise<Topic> {
     const { name } = this.#cluster;
     let topic = await this.#cluster.find(wish.name);
@@ -64,19 +84,13 @@ export class Topics {
       if (!this.#settings.create_topics) {
         throw invalid(
           name,
-          `there is no topic ${wish.name}. Make it with ${wish.partitions} partitions, or set create_topics`,
+          `there is no topic ${wish.name}. Make it with ${this.#settings.partitions} partitions, or set create_topics`,
         );
       }
       await this.#make(wish);
       topic = await this.#known(wish.name);
     }
-    if (topic.leaders.length !== wish.partitions) {
-      throw invalid(
-        name,
-        `topic ${wish.name} has ${topic.leaders.length} partitions, and partitions is ${wish.partitions}: the same channel would lie in ` +
-          `two places. Set partitions to what it was when the first message was written; if partitions were added since, write to a new topic`,
-      );
-    }
+    this.mustHaveItsPartitions(topic);
     const flaws = wish.flaws(await this.#configs(wish.name), topic);
     const grave = flaws.filter((flaw) => flaw.grave);
     if (grave.length > 0 && !this.#settings.unsafe) throw invalid(name, grave.map(({ words }) => words).join("; "));
@@ -84,7 +98,8 @@ export class Topics {
     return topic;
   }
 
-  async #make({ name, partitions, configs }: TopicWish): Promise<void> {
+  async #make({ name, configs }: TopicWish): Promise<void> {
+    const { partitions } = this.#settings;
     const replicas = this.#settings.replicas ?? Math.min(3, this.#cluster.brokers.size);
     const all: Record<string, string> = { ...configs };
     // A majority must have a message before it is acknowledged, or the one copy there is.
@@ -126,22 +141,22 @@ export class Topics {
   }
 }
 
-/** The topic that a namespace's messages lie in. */
-export function logTopic(namespace: string, settings: KafkaSettings): TopicWish {
+/** The topic that a namespace's messages lie in. `ageMs`: how long they are to be kept, if that is more than the settings say. */
+export function logTopic(namespace: string, settings: KafkaSettings, ageMs = 0): TopicWish {
   const own = Object.hasOwn(settings.topics, namespace) ? settings.topics[namespace] : undefined;
   const name = own ?? `${settings.prefix}${namespace === "" ? "DEFAULT" : namespace}`;
+  const retention = Math.max(settings.retention, ageMs);
   return {
     name,
-    partitions: settings.partitions,
     configs: {
       "cleanup.policy": "delete",
-      "retention.ms": String(settings.retention),
+      "retention.ms": String(retention),
       "unclean.leader.election.enable": "false",
       // The window of a repeated key is measured by one clock, the leader's.
       "message.timestamp.type": "LogAppendTime",
-      "max.message.bytes": String(KAFKA_MESSAGE_BYTES + HEADROOM_BYTES),
+      "max.message.bytes": String(RECORD_BYTES),
     },
-    flaws: (configs, topic) => logFlaws(name, configs, topic, settings),
+    flaws: (configs, topic) => logFlaws(name, configs, topic, retention),
   };
 }
 
@@ -150,14 +165,13 @@ export function busTopic(settings: KafkaSettings): TopicWish {
   const name = `${settings.prefix}BUS`;
   return {
     name,
-    partitions: settings.partitions,
     configs: {
       "cleanup.policy": "delete",
       "retention.ms": "600000",
       "segment.ms": "600000",
       "unclean.leader.election.enable": "true",
       "min.insync.replicas": "1",
-      "max.message.bytes": String(2 * KAFKA_MESSAGE_BYTES),
+      "max.message.bytes": String(RECORD_BYTES),
     },
     flaws: () => [],
   };
@@ -168,7 +182,6 @@ export function cursorTopic(settings: KafkaSettings): TopicWish {
   const name = `${settings.prefix}CURSORS`;
   return {
     name,
-    partitions: settings.partitions,
     configs: {
       "cleanup.policy": "compact,delete",
       "retention.ms": String(settings.cursor_lifetime),
@@ -191,17 +204,18 @@ function logFlaws(
   name: string,
   configs: ReadonlyMap<string, string>,
   topic: Topic,
-  settings: KafkaSettings,
+  retentionMs: number,
 ): readonly Flaw[] {
   const flaws = safetyFlaws(name, configs, topic);
   const say = (words: string, grave: boolean): unknown => flaws.push({ words: `topic ${name} ${words}`, grave });
   const policy = configs.get("cleanup.policy") ?? "delete";
   if (policy.includes("compact"))
     say(`has cleanup.policy=${policy}: only the newest message of each channel would be kept. Set it to delete`, true);
-  const retention = Number(configs.get("retention.ms") ?? -1);
-  if (retention >= 0 && retention < settings.retention)
+  const kept = Number(configs.get("retention.ms") ?? -1);
+  if (kept >= 0 && kept < retentionMs)
     say(
-      `has retention.ms=${retention}, and retention is ${settings.retention} ms: messages would be gone too early. Raise it, or shorten retention`,
+      `has retention.ms=${kept}, and messages are to be kept for ${formatDuration(retentionMs)}: they would be gone too early. ` +
+        `Set it to ${retentionMs}, or shorten the retention of the namespace and of the backbone`,
       true,
     );
   if (Number(configs.get("retention.bytes") ?? -1) >= 0)
@@ -210,11 +224,8 @@ function logFlaws(
       false,
     );
   const largest = Number(configs.get("max.message.bytes") ?? 0);
-  if (largest < KAFKA_MESSAGE_BYTES + HEADROOM_BYTES)
-    say(
-      `has max.message.bytes=${largest}: large messages would be refused. Set it to ${KAFKA_MESSAGE_BYTES + HEADROOM_BYTES}`,
-      true,
-    );
+  if (largest < RECORD_BYTES)
+    say(`has max.message.bytes=${largest}: large messages would be refused. Set it to ${RECORD_BYTES}`, true);
   return flaws;
 }
 

@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { Admin } from "@platformatic/kafka";
+import { needBroker } from "../../../../scripts/brokers/need.ts";
+import { freePorts } from "../../../../scripts/brokers/server-process.ts";
+import { systemClock } from "../../clock.ts";
+import { BackboneError, type Backbone, type NamespaceUse } from "../contract.ts";
+import { kafkaBackbone } from "./test-kafka.ts";
+
+const broker = await needBroker("kafka");
+const brokers = broker.skip === false ? [...broker.urls] : [];
+const DAY_MS = 86_400_000;
+
+describe("the start of the Kafka backbone", { skip: broker.skip }, () => {
+  const admin = new Admin({ clientId: "test", bootstrapBrokers: brokers.length > 0 ? brokers : ["127.0.0.1:9"] });
+  const opened: Backbone[] = [];
+  after(async () => {
+    await Promise.all(opened.map((backbone) => backbone.close()));
+    await admin.close();
+  });
+
+  const use = (retention: NamespaceUse["retention"] = {}): NamespaceUse[] => [
+    { namespace: "chat", facets: ["log"], retention },
+  ];
+
+  /** Opens a backbone on a topic that is there already. */
+  async function on(
+    configs: Readonly<Record<string, string>>,
+    {
+      partitions = 3,
+      settings = {},
+      uses = use(),
+    }: { partitions?: number; settings?: object; uses?: NamespaceUse[] } = {},
+  ): Promise<string> {
+    const prefix = `start-${systemClock.uuid()}.`;
+    await admin.createTopics({
+      topics: [`${prefix}chat`],
+      partitions,
+      replicas: 1,
+      configs: Object.entries({ "max.message.bytes": "987136", ...configs }).map(([name, value]) => ({ name, value })),
+    });
+    const backbone = await kafkaBackbone(brokers, { prefix, ...settings });
+    opened.push(backbone);
+    await backbone.open(uses);
+    return prefix;
+  }
+
+  const refusals: readonly (readonly [string, Parameters<typeof on>, RegExp])[] = [
+    [
+      "another number of partitions",
+      [{}, { partitions: 4 }],
+      /chat has 4 partitions, and partitions is 3: .*Set partitions/,
+    ],
+    ["compaction", [{ "cleanup.policy": "compact" }], /chat has cleanup\.policy=compact: .*Set it to delete/],
+    [
+      "unclean elections",
+      [{ "unclean.leader.election.enable": "true" }],
+      /unclean\.leader\.election\.enable=true.*Set it to false/,
+    ],
+    [
+      "more replicas in sync than there are",
+      [{ "min.insync.replicas": "2" }],
+      /min\.insync\.replicas=2 and 1 replicas.*Lower it/,
+    ],
+    [
+      "a retention below the backbone's",
+      [{ "retention.ms": "3600000" }],
+      /retention\.ms=3600000, and messages are to be kept for 7d/,
+    ],
+    [
+      "a retention below the namespace's",
+      [{ "retention.ms": String(8 * DAY_MS) }, { uses: use({ ageMs: 9 * DAY_MS }) }],
+      /retention\.ms=691200000, and messages are to be kept for 9d: .*Set it to 777600000/,
+    ],
+    ["messages that are too small", [{ "max.message.bytes": "1000" }], /max\.message\.bytes=1000: .*Set it to 987136/],
+  ];
+  for (const [what, given, words] of refusals) {
+    test(`a topic with ${what} is refused, with what to do`, async () => {
+      await assert.rejects(on(...given), (error: BackboneError) => {
+        assert.equal(error.reason, "invalid");
+        assert.match(error.message, /^\[kafka\] topic start-/);
+        assert.match(error.message, words);
+        return true;
+      });
+    });
+  }
+
+  test("unsafe turns a refusal into a warning", async () => {
+    const told = new Promise<Error>((resolve) => {
+      const hear = (warning: Error): void => {
+        if (!warning.message.includes("unclean")) return;
+        process.off("warning", hear);
+        resolve(warning);
+      };
+      process.on("warning", hear);
+    });
+    await on({ "unclean.leader.election.enable": "true" }, { settings: { unsafe: true } });
+    assert.match((await told).message, /\[kafka\] topic start-.*unclean\.leader\.election\.enable=true/);
+  });
+
+  test("topics are made as they must be, and kept as long as the namespace asks", async () => {
+    const prefix = `start-${systemClock.uuid()}.`;
+    const backbone = await kafkaBackbone(brokers, { prefix });
+    opened.push(backbone);
+    await backbone.open([{ namespace: "chat", facets: ["bus", "log", "cursors"], retention: { ageMs: 30 * DAY_MS } }]);
+    const topics = (await admin.listTopics()).filter((name) => name.startsWith(prefix)).toSorted();
+    assert.deepEqual(
+      topics,
+      ["BUS", "CURSORS", "chat"].map((name) => prefix + name),
+    );
+    const [found] = await admin.describeConfigs({ resources: [{ resourceType: 2, resourceName: `${prefix}chat` }] });
+    const configs = new Map(found?.configs.map(({ name, value }) => [name, value]));
+    assert.equal(configs.get("retention.ms"), String(30 * DAY_MS));
+    assert.equal(configs.get("message.timestamp.type"), "LogAppendTime");
+  });
+
+  test("without create_topics a topic that is missing is refused", async () => {
+    const backbone = await kafkaBackbone(brokers, { prefix: `start-${systemClock.uuid()}.`, create_topics: false });
+    await assert.rejects(
+      backbone.open(use()),
+      /there is no topic start-.*chat\. Make it with 3 partitions, or set create_topics/,
+    );
+  });
+
+  test("partitions that are added to a running namespace stop it before a channel lies in two of them", async () => {
+    const prefix = await on({});
+    const backbone = opened.at(-1);
+    const { log } = backbone ?? {};
+    assert.ok(backbone && log);
+    const message = { id: "1", time: 0, data: "1" };
+    await log.append("chat:1", message, { retention: {} });
+    await admin.createPartitions({ topics: [{ name: `${prefix}chat`, count: 4, assignments: [{ brokerIds: [1] }] }] });
+    await assert.rejects(async () => {
+      // The brokers tell it a moment later.
+      for (let i = 0; i < 100; i++) await backbone.check();
+    }, /chat has 4 partitions, and partitions is 3/);
+    await assert.rejects(log.append("chat:1", message, { retention: {} }), /chat has 4 partitions/);
+  });
+
+  test("where no Kafka is, the error says where, why and which key", async () => {
+    const [port = 0] = await freePorts(1);
+    const backbone = await kafkaBackbone([`127.0.0.1:${port}`]);
+    await assert.rejects(backbone.open(), (error: BackboneError) => {
+      assert.equal(error.reason, "unavailable");
+      assert.match(
+        error.message,
+        new RegExp(`^\\[kafka\\] cannot connect to 127\\.0\\.0\\.1:${port} \\(.*ECONNREFUSED`),
+      );
+      assert.match(error.message, /Is Kafka running\? Set backbones\.kafka\.brokers$/);
+      return true;
+    });
+  });
+});
