@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { benchmarkPages } from "../scripts/benchmarks-page.ts";
+import { costs } from "./costs.ts";
 import { keep, keptResults } from "./kept-results.ts";
 import { CAN_PIN, pin } from "./process-cost.ts";
 import { redis } from "./redis.ts";
@@ -23,7 +24,7 @@ const { values, positionals } = parseArgs({
 const repeats = Number(values.repeats ?? REPEATS);
 const wanted = positionals.includes("all") ? SCENARIOS : SCENARIOS.filter(({ name }) => positionals.includes(name));
 const unknown = positionals.filter(
-  (name) => !["all", "redis"].includes(name) && !SCENARIOS.some((one) => one.name === name),
+  (name) => !["all", "redis", "costs"].includes(name) && !SCENARIOS.some((one) => one.name === name),
 );
 
 if (positionals.length === 0 || unknown.length > 0) {
@@ -32,6 +33,8 @@ if (positionals.length === 0 || unknown.length > 0) {
   process.exitCode = unknown.length > 0 ? 2 : 0;
 } else if (positionals.includes("redis")) {
   await redis();
+} else if (positionals.includes("costs")) {
+  await costs(values.write === true);
 } else if (!Number.isSafeInteger(repeats) || repeats < 1) {
   console.error(`--repeats takes a number from 1 on, not ${JSON.stringify(values.repeats)}`);
   process.exitCode = 2;

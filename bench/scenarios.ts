@@ -1,9 +1,14 @@
 /** All scenarios, in the order in which `all` runs them. */
 import type { Scenario } from "./scenario.ts";
+import { hold } from "./scenarios/hold.ts";
 import { hotChannel } from "./scenarios/hot-channel.ts";
+import { idleChannels } from "./scenarios/idle-channels.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
 import { manyChannels } from "./scenarios/many-channels.ts";
 import { embeddedQueue, memoryQueue, redisQueue } from "./scenarios/queues.ts";
+import { prediction } from "./scenarios/prediction.ts";
+import { resumeStorm } from "./scenarios/resume-storm.ts";
+import { slowReaders } from "./scenarios/slow-readers.ts";
 import { workersDeliver, workersPublish } from "./scenarios/workers.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -15,4 +20,9 @@ export const SCENARIOS: readonly Scenario[] = [
   redisQueue,
   embeddedQueue,
   memoryQueue,
+  hold,
+  resumeStorm,
+  idleChannels,
+  slowReaders,
+  prediction,
 ];

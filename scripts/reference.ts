@@ -1,6 +1,7 @@
 /** The reference pages that are made from the code, by their path. */
 import { keptResults } from "../bench/kept-results.ts";
 import { CLIENT_ERRORS, CLOSES, ERRORS, UNSUBSCRIBES, type Code } from "../protocol/src/index.ts";
+import { MEASURED_COSTS } from "../server/src/advise/measured-costs.ts";
 import { COMMANDS } from "../server/src/cli/commands.ts";
 import { configReference } from "../server/src/cli/config-reference.ts";
 import { commandReference } from "../server/src/cli/help.ts";
@@ -17,6 +18,7 @@ export function reference(): ReadonlyMap<string, string> {
     ["docs/reference/cli.md", cliPage()],
     ["docs/reference/config.md", configPage()],
     ["docs/reference/metrics.md", metricsPage()],
+    ["docs/reference/costs.md", costsPage()],
     ["docs/reference/http-api.md", httpApiPage()],
     ["docs/reference/openapi.json", `${JSON.stringify(openApiDocument(VERSION), undefined, 2)}\n`],
     ...benchmarkPages(keptResults()),
@@ -55,6 +57,27 @@ function cliPage(): string {
 
 function configPage(): string {
   return generated("Configuration", "server/src/config.ts", [configReference().trimEnd()]);
+}
+
+function costsPage(): string {
+  const { on, processBytes, connectionBytes, channelBytes, publishMicros, ...micros } = MEASURED_COSTS;
+  const kilobytes = (bytes: number): string => `${(bytes / 1000).toLocaleString("en")} KB`;
+  const time = (value: number): string => `${value.toLocaleString("en")} µs`;
+  const rows = [
+    ["a process without connections", kilobytes(processBytes), ""],
+    ["an authenticated connection with one subscription", kilobytes(connectionBytes), ""],
+    ["a channel that a gateway follows", kilobytes(channelBytes), ""],
+    ["a ping and its pong", "", time(micros.pingMicros)],
+    ["a handshake, token, `connect` and subscribe", "", time(micros.connectMicros)],
+    ...Object.entries(publishMicros).map(([delivery, value]) => [`a publish over HTTP, ${delivery}`, "", time(value)]),
+    ["taking a message in from a broker", "", time(micros.frameMicros)],
+    ["a message of 100 bytes to one connection, in a write of its own", "", time(micros.deliveryMicros)],
+  ];
+  return generated("Costs", "server/src/advise/measured-costs.ts", [
+    "What the parts of a load cost, for the sum of [How far it goes](../guide/scale.md) and `todoku advise`. " +
+      `Measured on ${on}, by \`npm run bench -- costs --write\`. Memory is resident, without what the kernel keeps for sockets; time is of one core.`,
+    table(["what", "memory", "processor"], rows),
+  ]);
 }
 
 function codeTable(codes: readonly Code[]): string {

@@ -1,4 +1,5 @@
 /** The commands, in the order of the help. */
+import { advise } from "./advise.ts";
 import { bench } from "./bench.ts";
 import { check } from "./check.ts";
 import type { Command } from "./command.ts";
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   init,
   check,
   config,
+  advise,
   token,
   publish,
   subscribe,

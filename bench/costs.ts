@@ -1,0 +1,147 @@
+/**
+ * `npm run bench -- costs [--write]`: measures the constants of the cost model (`server/src/advise/cost-model.ts`), on one server
+ * with a crowd of this process; with `--write` they replace those in `server/src/advise/measured-costs.ts`.
+ */
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as after } from "node:timers/promises";
+import type { Costs } from "../server/src/advise/cost-model.ts";
+import { decodeFrame, encodeFrame } from "../server/src/backbones/frame-text.ts";
+import { signToken } from "../server/src/auth/token.ts";
+import { Crowd } from "../tests/load/crowd.ts";
+import { LoadedServer } from "../tests/load/loaded-server.ts";
+import { machine } from "./machine.ts";
+import { cpuSeconds } from "./process-cost.ts";
+
+const SECRET = "a secret of the benchmarks";
+const CONNECTIONS = 3000;
+const DATA = "x".repeat(100);
+const FILE = path.join(import.meta.dirname, "..", "server", "src", "advise", "measured-costs.ts");
+
+export async function costs(write: boolean): Promise<void> {
+  const measured = await measureCosts();
+  console.log(measured);
+  if (!write) return;
+  const text = `/** Written by \`npm run bench -- costs --write\`: measured on one machine, so that others can be compared with it. */
+import type { Costs } from "./cost-model.ts";
+
+export const MEASURED_COSTS: Costs = ${JSON.stringify(measured, undefined, 2)};
+`;
+  writeFileSync(FILE, text);
+  execFileSync("oxfmt", [FILE]);
+}
+
+export async function measureCosts(): Promise<Costs> {
+  const token = await signToken(SECRET, { user: "bench" });
+  const crowdOf = (server: LoadedServer, channels: (i: number) => readonly string[]): Crowd =>
+    new Crowd({ port: server.port, connect: () => ({ token, todoku: { version: 1 } }), channels });
+  const ofOneChannel = await connectionCosts((server) => crowdOf(server, () => ["live:one"]));
+  const ofOwnChannel = await connectionCosts((server) => crowdOf(server, (i) => [`live:${i}`]));
+  const pinged = await pingMicros((server) => crowdOf(server, () => ["live:one"]));
+  const delivered = await deliveryMicros((server) => crowdOf(server, () => ["live:one"]));
+  const { cores, processor } = machine();
+  const round = (value: number): number => Number(value.toPrecision(2));
+  return {
+    on: `${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${cores} × ${processor}`,
+    processBytes: round(ofOneChannel.processBytes),
+    connectionBytes: round(ofOneChannel.bytes),
+    channelBytes: round(Math.max(0, ofOwnChannel.bytes - ofOneChannel.bytes)),
+    pingMicros: round(pinged),
+    connectMicros: round(ofOneChannel.micros),
+    deliveryMicros: round(delivered),
+    publishMicros: {
+      "at-most-once": round(await publishMicros("live:none")),
+      "at-least-once": round(await publishMicros("kept:none")),
+      "exactly-once": round(await publishMicros("kept:none", true)),
+    },
+    frameMicros: round(frameMicros()),
+  };
+}
+
+type Gather = (server: LoadedServer) => Crowd;
+
+function start(client: Parameters<typeof LoadedServer.start>[0] = {}): Promise<LoadedServer> {
+  return LoadedServer.start({ ping: "10m", ...client }, { auth: { jwt: { hmac: SECRET }, insecure: true } });
+}
+
+async function connectionCosts(
+  gather: Gather,
+): Promise<{ readonly processBytes: number; readonly bytes: number; readonly micros: number }> {
+  await using server = await start();
+  const processBytes = await settled(server);
+  await using first = gather(server);
+  await first.come(500);
+  const before = await settled(server);
+  await using crowd = gather(server);
+  const cpu = cpuSeconds(server.pid);
+  await crowd.come(CONNECTIONS);
+  const micros = ((cpuSeconds(server.pid) - cpu) * 1e6) / CONNECTIONS;
+  return { processBytes, bytes: ((await settled(server)) - before) / CONNECTIONS, micros };
+}
+
+/** Resident bytes when what is not in use was given back. */
+async function settled(server: LoadedServer): Promise<number> {
+  await server.holdings();
+  return server.residentBytes();
+}
+
+async function pingMicros(gather: Gather): Promise<number> {
+  const [seconds, clients] = [5, 2000];
+  await using server = await start({ ping: "1s", pong: "900ms" });
+  await using crowd = gather(server);
+  await crowd.come(clients);
+  const cpu = cpuSeconds(server.pid);
+  // What is measured is time that passes with nothing but pings.
+  await after(seconds * 1000);
+  // The shortest round of a heartbeat is two seconds: see TICK_MS in gateway/heartbeat.ts.
+  return ((cpuSeconds(server.pid) - cpu) * 1e6) / ((seconds * clients) / 2);
+}
+
+async function deliveryMicros(gather: Gather): Promise<number> {
+  const [clients, messages] = [1000, 100];
+  await using server = await start();
+  await using crowd = gather(server);
+  await crowd.come(clients);
+  const publish = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      const before = crowd.tally().received;
+      await server.publish(["live:one"], 1, DATA);
+      await crowd.receives(before + clients, 200);
+    }
+  };
+  await publish(20);
+  const cpu = cpuSeconds(server.pid);
+  await publish(messages);
+  return ((cpuSeconds(server.pid) - cpu) * 1e6) / (clients * messages);
+}
+
+/** Over HTTP, a request each, 32 under way. */
+async function publishMicros(channel: string, keyed = false): Promise<number> {
+  const [count, warmUp] = [4000, 1000];
+  await using server = await start();
+  let next = 0;
+  const publish = async (until: number): Promise<void> => {
+    while (next < until) {
+      const idempotency_key = `k${next++}`;
+      await server.process.api("publish", { channel, data: DATA, ...(keyed && { idempotency_key }) });
+    }
+  };
+  const all = (until: number): Promise<unknown> => Promise.all(Array.from({ length: 32 }, () => publish(until)));
+  await all(warmUp);
+  const cpu = cpuSeconds(server.pid);
+  await all(warmUp + count);
+  return ((cpuSeconds(server.pid) - cpu) * 1e6) / count;
+}
+
+/** Taking in a message from a broker: its frame's text is decoded. What the client library needs for it is about as much again. */
+function frameMicros(): number {
+  const count = 100_000;
+  const message = { id: "0123456789abcdef-1", time: Date.now(), data: JSON.stringify(DATA) };
+  const text = encodeFrame({ kind: "message", message, position: { epoch: "abcdefgh", offset: 1 }, prev: 0 });
+  for (let i = 0; i < count; i++) decodeFrame(text);
+  const { user, system } = process.cpuUsage();
+  for (let i = 0; i < count; i++) decodeFrame(text);
+  const used = process.cpuUsage({ user, system });
+  return (2 * (used.user + used.system)) / count;
+}

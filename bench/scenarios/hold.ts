@@ -1,0 +1,151 @@
+/** As many connections as it takes: held, churning, with messages, and gone again. */
+import { readFileSync } from "node:fs";
+import { setTimeout as after } from "node:timers/promises";
+import { PROCESS_CONNECTIONS } from "../../server/src/advise/cost-model.ts";
+import { signToken } from "../../server/src/auth/token.ts";
+import { LoadedServer, type Holdings } from "../../tests/load/loaded-server.ts";
+import { cpuSeconds } from "../process-cost.ts";
+import { RemoteCrowd } from "../remote-crowd.ts";
+import type { Contender, Measured, Scenario } from "../scenario.ts";
+
+const SECRET = "a secret of the benchmarks";
+const CONNECTIONS = 50_000;
+const CHANNELS = 10_000;
+const SECONDS = 10;
+/** Of all connections, each second. */
+const CHURN = 0.01;
+const PUBLISHES = 200;
+const DATA = "x".repeat(128);
+/** Descriptors that a process needs beside its connections. */
+const OTHER_DESCRIPTORS = 500;
+/** The feeds of left channels linger, and the kernel ends connections in its own time. */
+const PATIENCE_MS = 20_000;
+
+export const hold: Scenario = {
+  name: "hold-50k",
+  title: "Fifty thousand connections, churning",
+  about:
+    `${CONNECTIONS.toLocaleString("en")} authenticated connections with one of ${CHANNELS.toLocaleString("en")} channels each, held by as many ` +
+    `processes as the limit of descriptors asks for (at most ${PROCESS_CONNECTIONS.toLocaleString("en")} each). Then ${SECONDS} s in which one in ` +
+    `${1 / CHURN} leaves and another comes each second, and ${PUBLISHES} messages a second are published; then all leave. The figure is resident memory ` +
+    "per connection while all are there; what is not given back stands as a fault.",
+  unit: "KB per connection",
+  better: "less",
+  digits: 1,
+  expectedSeconds: 150,
+  contenders: [holding("todoku, presence off", "live"), holding("todoku, presence, join and leave", "seen")],
+  controls: [],
+};
+
+function holding(name: string, namespace: string): Contender {
+  return { name, measure: async () => [await measure(namespace)] };
+}
+
+async function measure(namespace: string): Promise<Measured> {
+  const each = Math.min(PROCESS_CONNECTIONS, descriptors() - OTHER_DESCRIPTORS);
+  const count = Math.ceil(CONNECTIONS / each);
+  const connections = Math.ceil(CONNECTIONS / count);
+  const connect = { token: await signToken(SECRET, { user: "bench" }), todoku: { version: 1 } };
+  await using gathered = new AsyncDisposableStack();
+  const servers: LoadedServer[] = [];
+  const crowds: RemoteCrowd[] = [];
+  for (let number = 0; number < count; number++) {
+    const server = gathered.use(await LoadedServer.start({}, { auth: { jwt: { hmac: SECRET }, insecure: true } }));
+    servers.push(server);
+    const orders = { port: server.port, connect, prefix: `${namespace}:`, channels: CHANNELS, number };
+    crowds.push(gathered.use(new RemoteCrowd(orders)));
+  }
+  const [before, resident] = [await held(servers), residentOf(servers)];
+  const begun = performance.now();
+  const came = await Promise.all(crowds.map((crowd) => crowd.come(connections)));
+  const seconds = (performance.now() - begun) / 1000;
+  const full = await held(servers);
+  const bytes = (residentOf(servers) - resident) / (count * connections);
+
+  const cpu = cpuOf(servers);
+  const publishing = publishFor(servers, namespace);
+  const churned = await Promise.all(crowds.map((crowd) => crowd.churn(Math.ceil(connections * CHURN), SECONDS)));
+  const busy = (cpuOf(servers) - cpu) / SECONDS;
+  const published = await publishing;
+
+  const tallies = await Promise.all(crowds.map((crowd) => crowd.tally()));
+  await Promise.all(crowds.map((crowd) => crowd.leave()));
+  const left = await emptied(servers, before);
+  return {
+    load: "",
+    value: bytes / 1000,
+    details: {
+      processes: count,
+      "connects/s": (count * connections) / seconds,
+      "p99 ms to subscribe": Math.max(...came.map(({ p99 }) => p99)),
+      "p99 ms in churn": Math.max(...churned.map(({ p99 }) => p99)),
+      "cores busy in churn": busy,
+      "messages published": published,
+      "% of memory left": (100 * (left.memory - before.memory)) / (full.memory - before.memory),
+    },
+    faults: [
+      ...tallies.flatMap(({ endings }) => Object.entries(endings).map(([why, times]) => `${times} × ${why}`)),
+      ...tallies.flatMap(({ open }) => (open === connections ? [] : [`${open} of ${connections} connections held`])),
+      ...faultsOf(before, full, left),
+    ],
+  };
+}
+
+function faultsOf(before: Holdings, full: Holdings, left: Holdings): readonly string[] {
+  const faults: string[] = [];
+  if (left.connections > 0 || left.subscriptions > 0 || left.channels > 0)
+    faults.push(`still held: ${JSON.stringify(left)}`);
+  if (left.descriptors > before.descriptors + 10)
+    faults.push(`${left.descriptors - before.descriptors} descriptors not given back`);
+  if (left.memory - before.memory > 0.2 * (full.memory - before.memory)) faults.push("memory not given back");
+  return faults;
+}
+
+/** Over HTTP, evenly over the channels; resolves with how many there were. */
+async function publishFor(servers: readonly LoadedServer[], namespace: string): Promise<number> {
+  const begun = performance.now();
+  let published = 0;
+  while (performance.now() - begun < SECONDS * 1000) {
+    const channels = Array.from({ length: PUBLISHES / 10 }, (_, i) => `${namespace}:${(published + i) % CHANNELS}`);
+    await Promise.all(servers.map((server) => server.publish(channels, 1, DATA)));
+    published += channels.length;
+    await after(Math.max(0, begun + (published * 1000) / PUBLISHES - performance.now()));
+  }
+  return published;
+}
+
+async function emptied(servers: readonly LoadedServer[], before: Holdings): Promise<Holdings> {
+  const until = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const now = await held(servers);
+    const grown = now.memory > before.memory * 1.1;
+    if ((now.connections === 0 && now.channels === 0 && !grown) || performance.now() > until) return now;
+    await after(500);
+  }
+}
+
+async function held(servers: readonly LoadedServer[]): Promise<Holdings> {
+  const all = await Promise.all(servers.map((server) => server.holdings()));
+  const sum = (of: (one: Holdings) => number): number => all.reduce((total, one) => total + of(one), 0);
+  return {
+    memory: sum(({ memory }) => memory),
+    descriptors: sum((one) => one.descriptors),
+    connections: sum((one) => one.connections),
+    subscriptions: sum(({ subscriptions }) => subscriptions),
+    channels: sum(({ channels }) => channels),
+  };
+}
+
+function residentOf(servers: readonly LoadedServer[]): number {
+  return servers.reduce((sum, server) => sum + server.residentBytes(), 0);
+}
+
+function cpuOf(servers: readonly LoadedServer[]): number {
+  return servers.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+}
+
+/** How many files and sockets a process may have open. */
+function descriptors(): number {
+  const [, most = "1024"] = /Max open files\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  return Number(most);
+}
