@@ -1,21 +1,20 @@
 /** The certificate of the listener: read at start, and again when it is renewed. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync, watch } from "node:fs";
-import type { Server } from "node:https";
 import path from "node:path";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
 import type { Logger } from "./logger.ts";
 
-interface Files {
+export interface CertificateFiles {
   readonly cert: Buffer;
   readonly key: Buffer;
 }
 
 export class Certificate {
   /** What was read last and is sound. */
-  files: Files;
-  readonly #paths: Readonly<Record<keyof Files, string>>;
+  files: CertificateFiles;
+  readonly #paths: Readonly<Record<keyof CertificateFiles, string>>;
   readonly #logger: Logger;
 
   /** @throws ConfigError that names the file. */
@@ -26,13 +25,13 @@ export class Certificate {
   }
 
   /**
-   * Takes up a renewed certificate without a restart; the returned function stops that. The folders are watched, not the
+   * Calls back with a renewed certificate; the returned function stops that. The folders are watched, not the
    * files: renewal replaces a file or a link, and who watches the old file hears of nothing afterwards.
    */
-  follow(server: Server): () => void {
+  follow(renewed: (files: CertificateFiles) => void): () => void {
     const folders = new Set(Object.values(this.#paths).map((file) => path.dirname(path.resolve(file))));
     const watchers = [...folders].map((folder) => {
-      const watcher = watch(folder, { persistent: false }, () => this.#reload(server));
+      const watcher = watch(folder, { persistent: false }, () => this.#reload(renewed));
       watcher.on("error", (error) => this.#logger.error({ error }, "the certificate is not watched any more"));
       return watcher;
     });
@@ -41,8 +40,8 @@ export class Certificate {
     };
   }
 
-  #reload(server: Server): void {
-    let files: Files;
+  #reload(renewed: (files: CertificateFiles) => void): void {
+    let files: CertificateFiles;
     try {
       files = this.#read();
     } catch {
@@ -51,11 +50,11 @@ export class Certificate {
     }
     if (files.cert.equals(this.files.cert) && files.key.equals(this.files.key)) return;
     this.files = files;
-    server.setSecureContext(files);
+    renewed(files);
     this.#logger.info("the certificate was renewed");
   }
 
-  #read(): Files {
+  #read(): CertificateFiles {
     const cert = this.#readFile("cert");
     const key = this.#readFile("key");
     const certificate = understood(`http.tls.cert is no certificate in PEM: ${this.#paths.cert}`, () => {
@@ -70,7 +69,7 @@ export class Certificate {
     return { cert, key };
   }
 
-  #readFile(name: keyof Files): Buffer {
+  #readFile(name: keyof CertificateFiles): Buffer {
     try {
       return readFileSync(this.#paths[name]);
     } catch (error) {

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import { Writable } from "node:stream";
-import { HttpServer, type RequestHandler } from "./http-server.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { HttpServer } from "./http-server.ts";
 import { createLogger } from "./logger.ts";
 
 /** Listens with one handler; `log` holds what was written about it. */
-async function listening(t: TestContext, handler: RequestHandler): Promise<{ url: string; log: string[] }> {
+async function listening(
+  t: TestContext,
+  handler: (request: IncomingMessage, response: ServerResponse) => Promise<boolean>,
+): Promise<{ url: string; log: string[] }> {
   const log: string[] = [];
   const destination = new Writable({
     write: (chunk: Buffer, _encoding, done) => {

@@ -13,11 +13,16 @@ import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { trustedProxies, type TrustedProxies } from "./gateway/listener/address.ts";
+import { BunListener } from "./gateway/listener/bun.ts";
+import { bunRuntime } from "./gateway/listener/bun-runtime.ts";
+import type { Listener, ListenerOptions } from "./gateway/listener/listener.ts";
 import { NodeListener } from "./gateway/listener/node.ts";
 import type { GatewayObserver } from "./gateway/observer.ts";
 import type { Operations } from "./gateway/operations.ts";
 import type { Hooks } from "./hooks.ts";
+import { BunServer } from "./bun-server.ts";
 import { HttpServer } from "./http-server.ts";
+import type { ListeningServer } from "./listening.ts";
 import { Ingestion } from "./ingest.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { logging } from "./logging-observer.ts";
@@ -71,7 +76,7 @@ export class Todoku {
   readonly #trustedProxies: TrustedProxies;
   readonly #ingestion: Ingestion;
   readonly #queues: QueueSampler;
-  readonly #listeners: NodeListener[] = [];
+  readonly #listeners: Listener[] = [];
   readonly #detach: (() => void)[] = [];
 
   private constructor(
@@ -141,10 +146,23 @@ export class Todoku {
     }
   }
 
-  /** Takes WebSockets from an HTTP server's upgrades. */
+  /** Takes WebSockets from the upgrades of Node's HTTP server. */
   attach(server: Server, path: string = WEBSOCKET_PATH): void {
+    const listener = new NodeListener(this.gateway, this.#listenerOptions(path));
+    this.#listeners.push(listener);
+    this.#detach.push(listener.attach(server));
+  }
+
+  /** Takes WebSockets from `Bun.serve`. */
+  bunListener(path: string = WEBSOCKET_PATH): BunListener {
+    const listener = new BunListener(this.gateway, this.#listenerOptions(path));
+    this.#listeners.push(listener);
+    return listener;
+  }
+
+  #listenerOptions(path: string): ListenerOptions {
     const { client } = this.#config;
-    const listener = new NodeListener(this.gateway, {
+    return {
       path,
       allowedOrigins: client.allowed_origins,
       trustedProxies: this.#trustedProxies,
@@ -154,9 +172,7 @@ export class Todoku {
       unauthenticatedPerAddress: client.unauthenticated_per_address,
       attempts: new RateLimiter(this.#clock, client.rate.connects),
       clock: this.#clock,
-    });
-    this.#listeners.push(listener);
-    this.#detach.push(listener.attach(server));
+    };
   }
 
   /** The HTTP API, health and metrics, as a request listener that resolves with whether it answered. */
@@ -270,15 +286,15 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const todoku = await Todoku.open(config, options);
   const { clock = systemClock, page = async () => false } = options;
   const { http, internal } = config;
-  const servers: HttpServer[] = [];
-  const serve = (key: string, at: typeof http | NonNullable<typeof internal>, handlers: ApiHandler[]): HttpServer => {
-    const server = new HttpServer({
-      ...at,
-      key,
-      handlers,
-      logger: todoku.logger,
-      shared: options.worker !== undefined,
-    });
+  const bun = bunRuntime();
+  const servers: ListeningServer[] = [];
+  type Place = typeof http | NonNullable<typeof internal>;
+  const serve = (key: string, at: Place, handlers: ApiHandler[], clients: boolean): ListeningServer => {
+    const listening = { ...at, key, handlers, logger: todoku.logger, shared: options.worker !== undefined };
+    const server = bun
+      ? new BunServer(bun, { ...listening, ...(clients && { webSockets: todoku.bunListener() }) })
+      : new HttpServer(listening);
+    if (clients && server instanceof HttpServer) todoku.attach(server.server);
     servers.push(server);
     return server;
   };
@@ -291,9 +307,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     await ended;
   };
   try {
-    const main = serve("http", http, [internal ? todoku.healthApi() : todoku.api(), page]);
-    const side = internal && serve("internal", internal, [todoku.api("internal")]);
-    todoku.attach(main.server);
+    const main = serve("http", http, [internal ? todoku.healthApi() : todoku.api(), page], true);
+    const side = internal && serve("internal", internal, [todoku.api("internal")], false);
     const url = await main.listen();
     const internalUrl = await side?.listen();
     return {

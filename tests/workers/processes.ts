@@ -13,11 +13,15 @@ export interface Processes {
 
 export function processesOf({ program: { pid } }: ServerProcess): Processes {
   const children = read(`/proc/${pid}/task/${pid}/children`).trim().split(" ").filter(Boolean).map(Number);
-  const titled = children.map((child) => ({ child, title: read(`/proc/${child}/cmdline`) }));
-  const workers = titled.filter(({ title }) => title.startsWith("todoku worker"));
+  // What it calls itself, or what it was called with: Bun's processes have no title.
+  const titled = children.map((child) => {
+    const [, title = ""] = /(?:^todoku|child\.ts) ((?:worker|store).*)/.exec(command(child)) ?? [];
+    return { child, title };
+  });
+  const workers = titled.filter(({ title }) => title.startsWith("worker"));
   return {
     workers: workers.toSorted((a, b) => a.title.localeCompare(b.title)).map(({ child }) => child),
-    store: titled.find(({ title }) => title.startsWith("todoku store"))?.child,
+    store: titled.find(({ title }) => title.startsWith("store"))?.child,
   };
 }
 
@@ -49,6 +53,10 @@ export async function eventually(what: string, holds: () => Promise<boolean> | b
     if (Date.now() > deadline) throw new Error(`not within ${PATIENCE_MS / 1000} s: ${what}`);
     await after(25);
   }
+}
+
+function command(pid: number): string {
+  return read(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
 }
 
 function read(file: string): string {

@@ -1,6 +1,6 @@
 /** The HTTP side of the program: what answers which path, and what a refused request gets. */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { ERRORS, TodokuError } from "@todoku/protocol";
+import type { HttpRequest, HttpResponse } from "../http-exchange.ts";
 import { readBody, type BodyLimits } from "./body.ts";
 import { mayCall, mayReadMetrics, type CallerRules } from "./caller.ts";
 import type { Health } from "./health.ts";
@@ -19,12 +19,12 @@ export interface ApiOptions extends ApiContext, CallerRules, BodyLimits {
 }
 
 /** Answers what belongs to the API; resolves with whether it did. Never rejects. */
-export type ApiHandler = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
+export type ApiHandler = (request: HttpRequest, response: HttpResponse) => Promise<boolean>;
 
 /** Longest idempotency key. */
 const KEY_LENGTH = 128;
 
-type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+type Answer = (request: HttpRequest, response: HttpResponse) => Promise<void>;
 
 export function createApi(options: ApiOptions): ApiHandler {
   const { health, metrics, version, guest } = options;
@@ -38,7 +38,7 @@ export function createApi(options: ApiOptions): ApiHandler {
     },
     "/api/openapi.json": async (_, response) => sendText(response, 200, document),
   };
-  const answer = async (path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
+  const answer = async (path: string, request: HttpRequest, response: HttpResponse): Promise<boolean> => {
     const method = path.startsWith("/api/") ? path.slice("/api/".length) : undefined;
     if (Object.hasOwn(pages, path)) await readOnly(pages[path], path, request, response);
     else if (method !== undefined && (routeOf(method) || !guest)) await call(options, method, request, response);
@@ -69,9 +69,9 @@ function healthPages(health: Health): Record<string, Answer> {
 
 async function guarded(
   { report }: Pick<ApiOptions, "report">,
-  request: IncomingMessage,
-  response: ServerResponse,
-  answer: (path: string, request: IncomingMessage, response: ServerResponse) => Promise<boolean>,
+  request: HttpRequest,
+  response: HttpResponse,
+  answer: (path: string, request: HttpRequest, response: HttpResponse) => Promise<boolean>,
 ): Promise<boolean> {
   const path = pathOf(request);
   try {
@@ -86,19 +86,14 @@ async function guarded(
 async function readOnly(
   page: Answer | undefined,
   path: string,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: HttpRequest,
+  response: HttpResponse,
 ): Promise<void> {
   if (request.method !== "GET" && request.method !== "HEAD") throw wrongMethod(request, response, path, "GET");
   await page?.(request, response);
 }
 
-async function call(
-  options: ApiOptions,
-  method: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function call(options: ApiOptions, method: string, request: HttpRequest, response: HttpResponse): Promise<void> {
   if (request.method !== "POST") throw wrongMethod(request, response, `/api/${method.slice(0, 64)}`, "POST");
   if (!mayCall(request, options)) throw unauthorized();
   const said = callOf(request);
@@ -108,7 +103,7 @@ async function call(
   sendText(response, unknown ? 404 : 200, JSON.stringify(bare ? answered.result : answered));
 }
 
-function callOf({ headers }: IncomingMessage): ApiCall {
+function callOf({ headers }: HttpRequest): ApiCall {
   const key = [headers["idempotency-key"] ?? headers["x-idempotency-key"] ?? ""].flat().join(",");
   if (key.length > KEY_LENGTH) {
     throw new Refusal(
@@ -123,12 +118,12 @@ function unauthorized(): Refusal {
   return new Refusal(401, new TodokuError(ERRORS.unauthorized));
 }
 
-function wrongMethod({ method }: IncomingMessage, response: ServerResponse, path: string, right: string): Refusal {
+function wrongMethod({ method }: HttpRequest, response: HttpResponse, path: string, right: string): Refusal {
   response.setHeader("allow", right);
   return new Refusal(405, new TodokuError(ERRORS.badRequest, `${method} ${path}; use ${right}`));
 }
 
-function sendRefusal(response: ServerResponse, error: unknown): void {
+function sendRefusal(response: HttpResponse, error: unknown): void {
   const { status, refused } =
     error instanceof Refusal ? error : new Refusal(500, new TodokuError(ERRORS.internal, undefined, { cause: error }));
   if (response.headersSent) return void response.destroy();
@@ -137,7 +132,7 @@ function sendRefusal(response: ServerResponse, error: unknown): void {
   sendText(response, status, JSON.stringify({ error: { code: refused.code, message: refused.message } }));
 }
 
-function sendText(response: ServerResponse, status: number, body: string): void {
+function sendText(response: HttpResponse, status: number, body: string): void {
   response.writeHead(status, {
     "content-type": "application/json",
     "content-length": Buffer.byteLength(body),
@@ -146,7 +141,7 @@ function sendText(response: ServerResponse, status: number, body: string): void 
   response.end(body);
 }
 
-function pathOf({ url = "/" }: IncomingMessage): string {
+function pathOf({ url = "/" }: HttpRequest): string {
   const query = url.indexOf("?");
   return query === -1 ? url : url.slice(0, query);
 }

@@ -1,7 +1,7 @@
 /** Reads the JSON body of a request, within bounds of size, time and depth. */
-import type { IncomingMessage } from "node:http";
 import { ERRORS, TodokuError, tooDeep } from "@todoku/protocol";
 import type { Clock } from "../clock.ts";
+import type { HttpRequest } from "../http-exchange.ts";
 import { Refusal } from "./refusal.ts";
 
 export interface BodyLimits {
@@ -16,14 +16,14 @@ export interface BodyLimits {
 const BODY_MS = 30_000;
 
 /** @throws Refusal 400, 408 or 413. */
-export async function readBody(request: IncomingMessage, limits: BodyLimits): Promise<unknown> {
+export async function readBody(request: HttpRequest, limits: BodyLimits): Promise<unknown> {
   const value = request.readableEnded ? parsedBefore(request) : parse(await bytesOf(request, limits));
   if (tooDeep(value, limits.depth)) throw refusal(400, `the body is nested deeper than ${limits.depth}`);
   return value;
 }
 
 /** What a body parser of the application left behind. */
-function parsedBefore(request: IncomingMessage): unknown {
+function parsedBefore(request: HttpRequest): unknown {
   const body: unknown = "body" in request ? request.body : undefined;
   if (typeof body === "object" && body !== null) return body;
   throw refusal(
@@ -47,7 +47,7 @@ function parse(bytes: Buffer): unknown {
   }
 }
 
-function bytesOf(request: IncomingMessage, { bodyBytes, clock }: BodyLimits): Promise<Buffer> {
+function bytesOf(request: HttpRequest, { bodyBytes, clock }: BodyLimits): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const tooLarge = new Refusal(413, new TodokuError(ERRORS.messageTooLarge, `a body may have ${bodyBytes} bytes`));
     if (Number(request.headers["content-length"]) > bodyBytes) {

@@ -1,8 +1,8 @@
 /** Who may call the API and read the metrics. */
-import type { IncomingMessage } from "node:http";
 import type { ApiKeys } from "../auth/keys.ts";
 import { addressOf, isLoopback, isTrusted, type TrustedProxies } from "../gateway/listener/address.ts";
 import { mayConnectFrom } from "../gateway/listener/origin.ts";
+import type { HttpRequest } from "../http-exchange.ts";
 
 export interface CallerRules {
   readonly keys: ApiKeys;
@@ -19,14 +19,14 @@ export interface CallerRules {
  * With one of the keys. In insecure mode programs on this machine need none; a browser page needs none only on the
  * server's own or an allowed origin, so that a foreign page cannot publish through its visitor.
  */
-export function mayCall(request: IncomingMessage, { keys, insecure, trustedProxies, ...rules }: CallerRules): boolean {
+export function mayCall(request: HttpRequest, { keys, insecure, trustedProxies, ...rules }: CallerRules): boolean {
   if (keys.identify(request.headers) !== undefined) return true;
   if (!insecure || !isLocal(request, trustedProxies)) return false;
   const { origin, host } = request.headers;
   return mayConnectFrom(origin, host, rules.allowedOrigins);
 }
 
-export function mayReadMetrics(request: IncomingMessage, rules: CallerRules): boolean {
+export function mayReadMetrics(request: HttpRequest, rules: CallerRules): boolean {
   return rules.internal || mayCall(request, rules);
 }
 
@@ -34,7 +34,7 @@ export function mayReadMetrics(request: IncomingMessage, rules: CallerRules): bo
  * From a program on this machine. Not so: what a proxy forwards that is not listed as trusted, and a foreign name that
  * resolves to loopback (DNS rebinding).
  */
-function isLocal(request: IncomingMessage, trustedProxies: TrustedProxies): boolean {
+function isLocal(request: HttpRequest, trustedProxies: TrustedProxies): boolean {
   const { host, forwarded, "x-forwarded-for": forwardedFor } = request.headers;
   const hidden =
     forwarded !== undefined ||

@@ -1,7 +1,7 @@
 /** Whether the process lives, and whether it can do its work. */
-import type { ServerResponse } from "node:http";
 import type { Backbone } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
+import type { HttpResponse } from "../http-exchange.ts";
 
 const CHECK_MS = 3000;
 /** Whoever sends clients here asks more often than this whether it may. */
@@ -38,7 +38,7 @@ export class Health {
   }
 
   /** 200 or 503 with `{status, backbones, workers?}`; `live` is 200 as long as the process answers. */
-  async answer(response: ServerResponse, probe: "live" | "ready"): Promise<void> {
+  async answer(response: HttpResponse, probe: "live" | "ready"): Promise<void> {
     if (probe === "ready") this.#probedAt = this.#clock.now();
     const checks = probe === "live" ? [] : await Promise.all([...this.#backbones].map((entry) => this.#check(entry)));
     const ok = probe === "live" || (!this.#draining && checks.every(([, state]) => state === "ok"));

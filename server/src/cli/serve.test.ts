@@ -97,7 +97,10 @@ describe("todoku serve", () => {
       "broken.mjs",
       `process.on("SIGUSR2", () => void Promise.reject(new Error("redis://ann:secret@cache went away")));`,
     );
-    const server = folder.start(["serve"], { NODE_OPTIONS: `--import=${pathToFileURL(broken).href}` });
+    const server = folder.start(["serve"], {
+      NODE_OPTIONS: `--import=${pathToFileURL(broken).href}`,
+      BUN_OPTIONS: `--preload=${broken}`,
+    });
     await urlOf(server);
     server.child.kill("SIGUSR2");
     const { code, error } = await server.ended;

@@ -39,8 +39,9 @@ test("the page answers for its own files, says what is promised, and leaves ever
       "/page/main.js": "text/javascript; charset=utf-8",
     });
 
-    for (const path of ["//", "/page/", "/page/nothing", "/page/__proto__", "/other"])
-      assert.equal((await fetch(url + path)).status, 404, path);
+    // Bun's own `fetch` asks for `/` where it is told `//`.
+    const none = ["/page/", "/page/nothing", "/page/__proto__", "/other", ...("Bun" in globalThis ? [] : ["//"])];
+    for (const path of none) assert.equal((await fetch(url + path)).status, 404, path);
     assert.equal((await fetch(url, { method: "POST" })).status, 404);
   } finally {
     server.closeAllConnections();

@@ -1,7 +1,7 @@
 /** The page at `/` that a newcomer plays with. */
-import type { ServerResponse } from "node:http";
 import type { ApiHandler } from "../api/api.ts";
 import type { Config } from "../config.ts";
+import type { HttpResponse } from "../http-exchange.ts";
 import type { ChannelPromise } from "./promise.ts";
 import type { PageFiles } from "./page-files.ts";
 
@@ -75,7 +75,7 @@ function promisesOf({ namespaces }: Config): readonly ChannelPromise[] {
   });
 }
 
-function refuse(response: ServerResponse, error: unknown): void {
+function refuse(response: HttpResponse, error: unknown): void {
   response.writeHead(500, { ...HEADERS, "content-type": "text/plain; charset=utf-8" });
   response.end(`the page could not be made: ${error instanceof Error ? error.message : String(error)}\n`);
 }

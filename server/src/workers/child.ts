@@ -18,11 +18,10 @@ const say: Say = (report) =>
     else resolve();
   });
 
-// What nobody foresaw leaves a state that nobody knows. The process ends, and its supervisor starts another.
-process.on("uncaughtException", (error) => {
-  createLogger({ level: "error" }).error({ error }, "ended by an error that nobody foresaw; please report it");
-  process.exit(1);
-});
+// What nobody foresaw leaves a state that nobody knows. The process ends, and its supervisor starts another. Bun would go on
+// after a promise that nobody heard reject.
+process.on("uncaughtException", endByError);
+process.on("unhandledRejection", endByError);
 // A terminal and a service manager signal all processes at once. The supervisor decides in which order they end.
 for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
 process.on("SIGTERM", () => void say({ report: "told to end" }));
@@ -54,4 +53,9 @@ async function begin(order: Order): Promise<Work> {
     await say({ report: "failed", problems: problems ?? [message], ...(stack !== undefined && { stack }) });
     process.exit(1);
   }
+}
+
+function endByError(error: unknown): never {
+  createLogger({ level: "error" }).error({ error }, "ended by an error that nobody foresaw; please report it");
+  process.exit(1);
 }

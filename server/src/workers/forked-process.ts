@@ -37,7 +37,9 @@ export class ForkedProcess {
 
   /** `heard` is given what the process says by itself. */
   constructor(order: Order, heard: (report: Report) => void) {
-    const child = fork(CHILD, [], { serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    // Read by nobody but whoever looks at the system's list of processes: Bun's have no title there.
+    const name = order.order === "serve" ? ["worker", String(order.worker)] : ["store"];
+    const child = fork(CHILD, name, { serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] });
     this.#child = child;
     this.pid = child.pid ?? 0;
     this.ended = new Promise((resolve) => {

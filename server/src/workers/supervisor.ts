@@ -11,7 +11,7 @@ import { Metrics, together, type MetricSnapshot } from "../api/metrics.ts";
 import { BACKBONE_TYPES } from "../backbones/registry.ts";
 import type { Config } from "../config.ts";
 import { ConfigError } from "../config-error.ts";
-import { portError } from "../http-server.ts";
+import { portError } from "../listening.ts";
 import type { Logger } from "../logger.ts";
 import { usesBackbone, type OwnedElsewhere } from "../platform.ts";
 import { ForkedProcess, type Ready } from "./forked-process.ts";
@@ -390,7 +390,7 @@ async function portsMustBeFree({ http, internal }: Config): Promise<void> {
     try {
       await listens({ host: at.host, port: at.port });
     } catch (error) {
-      throw portError(key, at, error as NodeJS.ErrnoException);
+      throw portError({ key, ...at }, error as Error);
     }
   }
 }

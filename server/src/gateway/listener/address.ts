@@ -1,8 +1,13 @@
 /** The address of the peer, behind proxies that the operator trusts. */
-import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
 
 export type TrustedProxies = Pick<BlockList, "check">;
+
+/** What a request says of where it comes from. */
+export interface Forwarded {
+  readonly socket: { readonly remoteAddress?: string | undefined };
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
 
 /** @throws Error that names an entry which is neither an address nor a CIDR range. */
 export function trustedProxies(entries: readonly string[]): TrustedProxies {
@@ -27,7 +32,7 @@ export function trustedProxies(entries: readonly string[]): TrustedProxies {
 }
 
 /** `X-Forwarded-For` is read from its end, as far as the hops are trusted; the first that is not is the peer. */
-export function addressOf(request: Pick<IncomingMessage, "socket" | "headers">, trusted: TrustedProxies): string {
+export function addressOf(request: Forwarded, trusted: TrustedProxies): string {
   const hops = [request.headers["x-forwarded-for"] ?? []]
     .flat()
     .join(",")

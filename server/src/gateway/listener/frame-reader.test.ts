@@ -6,6 +6,8 @@ import * as fc from "fast-check";
 import * as ws from "ws";
 import { FrameReader } from "./frame-reader.ts";
 
+const withoutWs = "Bun" in globalThis && "Bun's own ws has no Receiver to compare with";
+
 const LIMIT = 300;
 const [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG] = [0x0, 0x1, 0x2, 0x8, 0x9, 0xa];
 
@@ -281,7 +283,7 @@ const conversations: fc.Arbitrary<FrameShape[]> = fc
     ),
   );
 
-test("whatever comes, in whatever pieces, is understood as ws understands it", async () => {
+test("whatever comes, in whatever pieces, is understood as ws understands it", { skip: withoutWs }, async () => {
   const frames = fc.oneof(conversations, fc.array(shapes, { maxLength: 8 }));
   const spoilt = fc.option(fc.record({ at: fc.nat(), bit: fc.integer({ min: 0, max: 7 }) }), { nil: undefined });
   await fc.assert(
