@@ -13,8 +13,14 @@ export class RecentIds {
   admit(id: string): boolean {
     if (this.#ids.has(id)) return false;
     this.#ids.add(id);
-    const [oldest] = this.#ids;
-    if (this.#ids.size > REMEMBERED && oldest !== undefined) this.#ids.delete(oldest);
+    if (this.#ids.size > REMEMBERED) this.#forgetOldest();
     return true;
+  }
+
+  #forgetOldest(): void {
+    for (const oldest of this.#ids) {
+      this.#ids.delete(oldest);
+      return;
+    }
   }
 }

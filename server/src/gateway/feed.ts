@@ -38,7 +38,8 @@ export class Feed {
   readonly receivers: Set<Receiver> = new Set();
   readonly #observer: GatewayObserver;
   readonly #clock: Clock;
-  readonly #reads = new Map<string, Promise<Stretch>>();
+  /** Reads under way. Absent while there are none: there may be very many channels. */
+  #reads: Map<string, Promise<Stretch>> | undefined;
   #position: Position | undefined;
   #detach: (() => Promise<void>) | undefined;
   #early: Frame[] | undefined = [];
@@ -94,10 +95,14 @@ export class Feed {
     maxBytes: number = STRETCH_BYTES,
   ): Promise<Stretch> {
     const key = `${offset}/${limit}/${maxBytes}/${epoch}`;
-    const running = this.#reads.get(key);
+    const reads = (this.#reads ??= new Map<string, Promise<Stretch>>());
+    const running = reads.get(key);
     if (running) return running;
-    const read = this.#read(offset, limit, maxBytes).finally(() => this.#reads.delete(key));
-    this.#reads.set(key, read);
+    const read = this.#read(offset, limit, maxBytes).finally(() => {
+      reads.delete(key);
+      if (reads.size === 0 && this.#reads === reads) this.#reads = undefined;
+    });
+    reads.set(key, read);
     return read;
   }
 
