@@ -47,6 +47,8 @@ export class Outbox {
   readonly #limit: number;
   readonly #owner: OutboxOwner;
   #queued: Parcel | undefined;
+  /** The socket did not get rid at once of what it was sent last: only then is it asked how much waits. */
+  #stuck = false;
   #refused = false;
 
   constructor(socket: Socket, flusher: Flusher, limitBytes: number, owner: OutboxOwner) {
@@ -58,7 +60,7 @@ export class Outbox {
 
   /** Bytes that wait here and in the socket. */
   get waitingBytes(): number {
-    return (this.#queued?.size ?? 0) + this.socket.bufferedBytes;
+    return (this.#queued?.size ?? 0) + (this.#stuck ? this.socket.bufferedBytes : 0);
   }
 
   /** Whether a publication may be added. After a no, the owner is told when there is room. */
@@ -91,5 +93,6 @@ export class Outbox {
     if (queued === undefined) return;
     this.#queued = undefined;
     this.socket.send(queued.bytes);
+    this.#stuck = this.socket.bufferedBytes > 0;
   }
 }
