@@ -3,6 +3,7 @@ import { setTimeout as after } from "node:timers/promises";
 import { Audience } from "../server/src/load/audience.ts";
 import { sentTo } from "../server/src/load/even-schedule.ts";
 import { monotonicMicroseconds } from "../server/src/load/stamp.ts";
+import { LEAST_CPU_SECONDS, machineSeconds } from "./process-cost.ts";
 import type { Contender, Measured } from "./scenario.ts";
 import { running, type Running, type Server } from "./servers/server.ts";
 
@@ -28,7 +29,9 @@ const PREFIX = "c:";
 /** Without any arrival for so long, the rest is lost. */
 const SILENCE_MS = 3000;
 /** A server that still delivers after so long is behind: what it did not come to is not lost, nor counted. */
-const LONGEST_DRAIN_MS = 4000;
+const LONGEST_DRAIN_MS = 1500;
+/** It still delivers when something has arrived within this time. */
+const COMING_MS = 300;
 const LOOK_MS = 20;
 /** A server that publishes less than this share of what it should is behind. */
 const KEPT_UP = 0.95;
@@ -102,12 +105,19 @@ class Measuring {
     const begun = monotonicMicroseconds();
     tally.recordBetween(begun + warmUpMs * 1000, begun + (warmUpMs + measuredMs) * 1000);
     await after(warmUpMs);
-    const window = { at: performance.now(), server: this.#server.cpuSeconds(), own: process.cpuUsage() };
+    const window = {
+      at: performance.now(),
+      server: this.#server.cpuSeconds(),
+      own: process.cpuUsage(),
+      all: machineSeconds(),
+    };
     const counted = { delivered: tally.delivered, frames: tally.frames };
     await after(measuredMs);
     const seconds = (performance.now() - window.at) / 1000;
     const serverSeconds = this.#server.cpuSeconds() - window.server;
-    const own = process.cpuUsage(window.own);
+    const { user, system } = process.cpuUsage(window.own);
+    const own = (user + system) / 1e6;
+    const others = Math.max(0, machineSeconds() - window.all - serverSeconds - own);
     const delivered = tally.delivered - counted.delivered;
     const frames = tally.frames - counted.frames;
     const offered = ((warmUpMs + measuredMs) / 1000) * rate;
@@ -116,7 +126,7 @@ class Measuring {
     const { missing, coming } = await this.#drain();
     return {
       load: name,
-      value: delivered / serverSeconds,
+      value: delivered / Math.max(serverSeconds, LEAST_CPU_SECONDS),
       details: {
         "deliveries/s": delivered / seconds,
         "per write": delivered / frames,
@@ -127,7 +137,8 @@ class Measuring {
         }),
       },
       serverShare: serverSeconds / seconds,
-      generatorShare: (own.user + own.system) / 1e6 / seconds,
+      generatorShare: own / seconds,
+      othersShare: others / seconds,
       behind: coming || published < KEPT_UP * offered,
       faults: this.#faultsSince(before, coming ? 0 : missing),
     };
@@ -146,7 +157,7 @@ class Measuring {
       const { delivered } = this.#audience.tally;
       if (delivered !== last) [last, changed] = [delivered, now];
       if (now - changed > SILENCE_MS) return { missing, coming: false };
-      if (now - begun > LONGEST_DRAIN_MS) return { missing, coming: true };
+      if (now - begun > LONGEST_DRAIN_MS && now - changed < COMING_MS) return { missing, coming: true };
       await after(LOOK_MS);
     }
   }

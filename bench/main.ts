@@ -59,17 +59,26 @@ async function run(): Promise<void> {
   if (!CAN_PIN) tell("processes share the cores: that takes two cores and `taskset`");
   pin(process.pid, GENERATOR_CORE);
   const results: Result[] = [];
+  const broken: string[] = [];
   for (const scenario of wanted) {
+    const { name, title, expectedSeconds } = scenario;
     const again = repeats === REPEATS ? "" : ` --repeats ${repeats}`;
-    const result = await runScenario(scenario, { repeats, command: `npm run bench -- ${scenario.name}${again}`, tell });
-    results.push(result);
-    if (!values.json) print(result);
-    if (values.write) write(result);
+    const begun = performance.now();
+    try {
+      const result = await runScenario(scenario, { repeats, command: `npm run bench -- ${name}${again}`, tell });
+      results.push(result);
+      if (!values.json) print(result);
+      if (values.write) write(result);
+      if (!isSound(result)) broken.push(`${title}: something failed, or was missing, repeated or wrong`);
+    } catch (error) {
+      broken.push(`${title}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    const seconds = Math.round((performance.now() - begun) / 1000);
+    tell(`  ${name} took ${seconds} s; on a quiet machine it should be ${expectedSeconds * repeats} s`);
   }
   if (values.json) console.log(JSON.stringify(results, undefined, 2));
-  const unsound = results.filter((result) => !isSound(result));
-  for (const { title } of unsound) tell(`${title}: something failed, or was missing, repeated or wrong`);
-  process.exitCode = unsound.length > 0 ? 1 : 0;
+  for (const line of broken) tell(line);
+  process.exitCode = broken.length > 0 ? 1 : 0;
 }
 
 /** After each scenario: what is measured is not lost when a later one fails. */

@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 
 const TICKS_PER_SECOND = 100;
+/** Less than this is not told apart from nothing. */
+export const LEAST_CPU_SECONDS = 0.02;
 
 /** Seconds of processor time, in the program and in the kernel for it. */
 export function cpuSeconds(pid: number): number {
@@ -21,6 +23,17 @@ export function cpuSecondsUnder(pid: number): number {
 function childrenOf(pid: number): readonly number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
   return children === "" ? [] : children.split(" ").map(Number);
+}
+
+/** Seconds of processor time that the whole machine has spent on anything, all cores together, and on other machines beside it. */
+export function machineSeconds(): number {
+  const [first = ""] = readFileSync("/proc/stat", "utf8").split("\n");
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = first
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return (user + nice + system + irq + softIrq + steal) / TICKS_PER_SECOND;
 }
 
 /** Resident memory in bytes. */

@@ -40,11 +40,15 @@ export function tableOf({ rows, unit, digits, controls }: Result): Table {
   };
 }
 
-function remarksOn({ faults, behind, generatorWasTheBottleneck }: Row): string {
+/** Cores busy with other things above which figures are noise. */
+const DISTURBED = 0.3;
+
+function remarksOn({ faults, behind, generatorWasTheBottleneck, othersShare = 0 }: Row): string {
   return [
     ...faults,
     ...(behind ? ["cannot keep up"] : []),
     ...(generatorWasTheBottleneck ? ["the generator was the bottleneck"] : []),
+    ...(othersShare > DISTURBED ? ["the machine was busy with other things"] : []),
   ].join("; ");
 }
 

@@ -20,6 +20,8 @@ export interface Row extends Spread {
   readonly generatorShare?: number;
   /** What loads the server had no time left: the server may be better than the figure. */
   readonly generatorWasTheBottleneck: boolean;
+  /** Cores that were busy with anything else. */
+  readonly othersShare?: number;
   readonly behind: boolean;
   readonly faults: readonly string[];
 }
@@ -114,6 +116,7 @@ function rowOf(
   const titles = [...new Set(present.flatMap(({ details = {} }) => Object.keys(details)))];
   const serverShare = shares((one) => one.serverShare);
   const generatorShare = shares((one) => one.generatorShare);
+  const othersShare = shares((one) => one.othersShare);
   const values = present.map(({ value }) => value);
   return {
     server,
@@ -126,6 +129,7 @@ function rowOf(
     ),
     ...(serverShare !== undefined && { serverShare }),
     ...(generatorShare !== undefined && { generatorShare }),
+    ...(othersShare !== undefined && { othersShare }),
     generatorWasTheBottleneck: (generatorShare ?? 0) > SATURATED,
     behind: present.some(({ behind }) => behind === true),
     faults: [...new Set(present.flatMap(({ faults = [] }) => faults))],

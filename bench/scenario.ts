@@ -11,6 +11,8 @@ export interface Measured {
   /** Of its core, 0 to 1: of the server and of what loads it. */
   readonly serverShare?: number;
   readonly generatorShare?: number;
+  /** Cores that were busy with anything else meanwhile: 0 on a quiet machine. */
+  readonly othersShare?: number;
   /** What was missing, repeated or wrong; anything here makes the command fail. */
   readonly faults?: readonly string[];
   /** The server could not keep up with what was offered: its figure is what it managed. */
