@@ -65,3 +65,32 @@ test("whoever reads the same records comes to the same answers, however clocks j
     }),
   );
 });
+
+test("an index that was dumped and restored goes on as if nothing had been", () => {
+  const step = fc.record({
+    channel: fc.constantFrom("a", "b", 'odd "name"'),
+    key: fc.constantFrom(undefined, "k", "l"),
+    what: fc.constantFrom("message", "message", "message", "remove", "trim"),
+    time: fc.integer({ min: 0, max: 3000 }),
+  });
+  const apply = (
+    index: ChannelIndex,
+    steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[],
+    from: number,
+  ) =>
+    steps.map(({ channel, key, what, time }, i) => {
+      const offset = from + i + 1;
+      if (what === "trim") index.trim(offset - 3);
+      return index.take(offset, time, what === "remove" ? { kind: "remove", channel } : message(channel, key));
+    });
+  fc.assert(
+    fc.property(fc.array(step), fc.array(step), fc.integer({ min: 1, max: 200 }), (before, after, characters) => {
+      const one = new ChannelIndex(10);
+      apply(one, before, 0);
+      const other = new ChannelIndex(10);
+      for (const text of one.dump(characters)) other.restore(text);
+      assert.deepEqual(apply(other, after, before.length), apply(one, after, before.length));
+      for (const channel of ["a", "b", 'odd "name"']) assert.deepEqual(other.state(channel), one.state(channel));
+    }),
+  );
+});

@@ -109,6 +109,54 @@ export class ChannelIndex {
     });
   }
 
+  /** All that is known, as texts of about so many characters, for `restore` in the same order. */
+  *dump(characters: number): Iterable<string> {
+    let lines: string[] = [];
+    let length = 0;
+    const add = (line: readonly (string | number)[]): void => {
+      const text = JSON.stringify(line);
+      lines.push(text);
+      length += text.length;
+    };
+    const full = (): boolean => length >= characters;
+    const text = (): string => {
+      const joined = lines.join("\n");
+      lines = [];
+      length = 0;
+      return joined;
+    };
+    add(["index", this.#base, this.#start]);
+    for (const [name, channel] of this.#channels) {
+      this.#cut(channel);
+      const { head, trimmed, offsets } = channel;
+      // Each offset as how far it lies behind the one before: short, and alike.
+      add(["channel", name, head, trimmed, ...offsets.map((offset, i) => offset - (offsets[i - 1] ?? 0))]);
+      if (full()) yield text();
+    }
+    for (const [key, { offset, time, windowMs }] of this.#keys) {
+      add(["key", key, offset, time, windowMs]);
+      if (full()) yield text();
+    }
+    if (lines.length > 0) yield text();
+  }
+
+  /** Takes over one of the texts of `dump`. @throws Error for what is none. */
+  restore(text: string): void {
+    for (const line of text.split("\n")) {
+      const [kind, ...rest] = JSON.parse(line) as [string, ...(string | number)[]];
+      if (kind === "index") [this.#base, this.#start] = [Number(rest[0]), Number(rest[1])];
+      else if (kind === "key") {
+        const [key = "", offset, time, windowMs] = rest;
+        this.#keys.set(String(key), { offset: Number(offset), time: Number(time), windowMs: Number(windowMs) });
+      } else if (kind === "channel") {
+        const [name = "", head, trimmed, ...steps] = rest;
+        let at = 0;
+        const offsets = steps.map((step) => (at += Number(step)));
+        this.#channels.set(String(name), { offsets, head: Number(head), trimmed: Number(trimmed) });
+      } else throw new Error(`a snapshot has a line of ${kind}`);
+    }
+  }
+
   #channel(name: string): Channel {
     const known = this.#channels.get(name);
     if (known) return known;

@@ -20,6 +20,8 @@ export interface Reading {
   take(record: PlacedRecord): void;
   /** What is before `start` is not in the log any more. */
   trim(start: number): void;
+  /** Resolves with where to go on, if something was kept of what was read earlier. */
+  restore?(): Promise<number | undefined>;
   /** Everything before `start` is gone and was never taken: what was read so far is to be forgotten. */
   reset(start: number): void;
 }
@@ -149,6 +151,11 @@ export class Follower {
     await this.#waitFor(partition, offset);
   }
 
+  /** Reads it no more. */
+  drop(partition: FollowedPartition): void {
+    this.#followed.delete(partition);
+  }
+
   /** `POSITIVE_INFINITY`: until it is live. */
   #waitFor(partition: FollowedPartition, offset: number): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -190,8 +197,15 @@ export class Follower {
         if (partition.next === undefined) {
           const [begin] = await this.#cluster.listOffsets(leader, [partition], partition.from);
           if (begin === undefined) throw unavailable(this.#cluster.name, "no offset");
-          partition.next = begin;
-          if (partition.from === "earliest") partition.reading.reset(begin);
+          const restored = await partition.reading.restore?.();
+          const [limit] = restored === undefined ? [] : await this.#cluster.listOffsets(leader, [partition], "latest");
+          if (restored !== undefined && limit !== undefined && begin <= restored && restored <= limit) {
+            partition.next = restored;
+            partition.reading.trim(begin);
+          } else {
+            partition.next = begin;
+            if (partition.from === "earliest") partition.reading.reset(begin);
+          }
         }
         if (end === undefined) [end] = await this.#cluster.listOffsets(leader, [partition], "latest");
         if (end !== undefined && partition.next >= end && !partition.live) this.#becameLive(partition);

@@ -28,7 +28,8 @@ import { KafkaLog } from "./log.ts";
 import { OwnTopic } from "./own-topic.ts";
 import { Places } from "./places.ts";
 import type { KafkaSettings } from "./settings.ts";
-import { busTopic, cursorTopic, logTopic, Topics } from "./topics.ts";
+import { Snapshots, SnapshotTable } from "./snapshots.ts";
+import { busTopic, cursorTopic, indexTopic, logTopic, Topics } from "./topics.ts";
 
 export class KafkaBackbone implements Backbone {
   readonly type = "kafka";
@@ -42,6 +43,7 @@ export class KafkaBackbone implements Backbone {
   readonly #topics: Topics;
   readonly #follower: Follower;
   readonly #appender: Appender;
+  readonly #snapshots: Snapshots;
   readonly #listeners = new LocalBus();
   #open = false;
 
@@ -54,7 +56,14 @@ export class KafkaBackbone implements Backbone {
     const follower = new Follower(cluster, clock, settings.read_bytes);
     const appender = new Appender(cluster, clock);
     const announce = this.#listeners.emit.bind(this.#listeners);
-    const places = new Places(cluster, topics, follower, settings, announce);
+    const indexLanes = new OwnTopic(cluster, topics, follower, appender, {
+      wish: indexTopic(settings),
+      partitions: settings.partitions,
+      from: "earliest",
+      reading: () => new SnapshotTable(),
+    });
+    const snapshots = new Snapshots(indexLanes, follower, clock);
+    const places = new Places(cluster, topics, follower, settings, announce, snapshots);
     const log = new KafkaLog(cluster, places, follower, appender, clock, settings.read_bytes);
     const busLanes = new OwnTopic(cluster, topics, follower, appender, {
       wish: busTopic(settings),
@@ -75,6 +84,7 @@ export class KafkaBackbone implements Backbone {
     this.#topics = topics;
     this.#follower = follower;
     this.#appender = appender;
+    this.#snapshots = snapshots;
     this.bus = {
       publish: (channel, frame) => this.#whileOpen(() => bus.publish(channel, frame)),
       subscribe: (channel, listener) => this.#whileOpen(() => bus.subscribe(channel, listener)),
@@ -103,12 +113,14 @@ export class KafkaBackbone implements Backbone {
     }
     this.#follower.open();
     this.#appender.open();
+    this.#snapshots.open();
     this.#open = true;
   }
 
   async close(): Promise<void> {
     this.#open = false;
     this.#listeners.clear();
+    this.#snapshots.close();
     this.#appender.close();
     await Promise.all([this.#cluster.close(), this.#topics.close()]);
     await this.#follower.close();

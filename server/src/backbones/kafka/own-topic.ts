@@ -57,8 +57,12 @@ export class OwnTopic<R extends Reading> {
   }
 
   laneOf(key: string): OwnLane<R> {
-    const lane = this.#lanes[partitionOf(key, this.#lanes.length)];
-    if (!lane) throw unavailable(this.#cluster.name, `${JSON.stringify(key)} has no partition in ${this.#wish.name}`);
+    return this.lane(partitionOf(key, this.#lanes.length));
+  }
+
+  lane(partition: number): OwnLane<R> {
+    const lane = this.#lanes[partition];
+    if (!lane) throw unavailable(this.#cluster.name, `${this.#wish.name} has no partition ${partition}`);
     return lane;
   }
 

@@ -5,6 +5,7 @@ import type { Topic } from "./cluster.ts";
 import { FollowedPartition, type Reading } from "./follower.ts";
 import { partitionOf } from "./partition-of.ts";
 import { meaningOf, type Meaning, type PlacedRecord } from "./records.ts";
+import type { Snapshots } from "./snapshots.ts";
 
 export interface PartitionLogOptions {
   readonly topic: Topic;
@@ -14,6 +15,7 @@ export interface PartitionLogOptions {
   readonly positions: number;
   /** Called with each new message once the partition is live. */
   readonly announce: (channel: string, frame: Frame) => void;
+  readonly snapshots: Snapshots;
 }
 
 export class PartitionLog implements Reading {
@@ -21,19 +23,26 @@ export class PartitionLog implements Reading {
   readonly followed: FollowedPartition;
   readonly epoch: string;
   readonly namespace: string;
+  /** Records that no snapshot has. */
+  unsaved = 0;
+  /** When the newest snapshot was made; ms since 1970. */
+  savedAt = 0;
   readonly #announce: PartitionLogOptions["announce"];
+  readonly #snapshots: Snapshots;
 
-  constructor({ topic, partition, namespace, positions, announce }: PartitionLogOptions) {
+  constructor({ topic, partition, namespace, positions, announce, snapshots }: PartitionLogOptions) {
     this.namespace = namespace;
     this.epoch = epochOf(topic);
     this.index = new ChannelIndex(positions);
     this.#announce = announce;
+    this.#snapshots = snapshots;
     this.followed = new FollowedPartition({ topic, partition, from: "earliest", reading: this });
   }
 
   take(record: PlacedRecord): void {
     const meaning = this.#meaningOf(record);
     const taken = this.index.take(record.offset + 1, record.time, meaning);
+    this.unsaved++;
     if (!this.followed.live) return;
     if (meaning.kind === "malformed" && meaning.channel !== undefined)
       this.#announce(meaning.channel, { kind: "malformed" });
@@ -54,6 +63,10 @@ export class PartitionLog implements Reading {
 
   trim(start: number): void {
     this.index.trim(start);
+  }
+
+  restore(): Promise<number | undefined> {
+    return this.#snapshots.load(this);
   }
 
   reset(start: number): void {

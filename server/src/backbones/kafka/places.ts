@@ -8,6 +8,7 @@ import type { Follower } from "./follower.ts";
 import { PartitionLog } from "./partition-log.ts";
 import { partitionOf } from "./partition-of.ts";
 import type { KafkaSettings } from "./settings.ts";
+import type { Snapshots } from "./snapshots.ts";
 import { logTopic, type Topics } from "./topics.ts";
 
 /** One partition of a namespace, from before its topic is known. */
@@ -38,6 +39,7 @@ export class Places {
   readonly #follower: Follower;
   readonly #settings: KafkaSettings;
   readonly #announce: (channel: string, frame: Frame) => void;
+  readonly #snapshots: Snapshots;
   readonly #places = new Map<string, readonly Place[]>();
 
   constructor(
@@ -46,12 +48,14 @@ export class Places {
     follower: Follower,
     settings: KafkaSettings,
     announce: (channel: string, frame: Frame) => void,
+    snapshots: Snapshots,
   ) {
     this.#cluster = cluster;
     this.#topics = topics;
     this.#follower = follower;
     this.#settings = settings;
     this.#announce = announce;
+    this.#snapshots = snapshots;
   }
 
   of(channel: string): Place {
@@ -79,7 +83,14 @@ export class Places {
       const { namespace, partition } = place;
       if (place.log === known) {
         const positions = this.#settings.dedupe_positions;
-        place.log = new PartitionLog({ topic, partition, namespace, positions, announce: this.#announce });
+        place.log = new PartitionLog({
+          topic,
+          partition,
+          namespace,
+          positions,
+          announce: this.#announce,
+          snapshots: this.#snapshots,
+        });
       }
     }
     const log = place.log;

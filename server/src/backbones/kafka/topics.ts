@@ -229,6 +229,21 @@ function logFlaws(
   return flaws;
 }
 
+/** The topic for what gateways know of the partitions, so that the next one need not read all of them. */
+export function indexTopic(settings: KafkaSettings): TopicWish {
+  return {
+    name: `${settings.prefix}INDEX`,
+    configs: {
+      "cleanup.policy": "compact",
+      "segment.ms": "3600000",
+      "segment.bytes": "33554432",
+      "min.cleanable.dirty.ratio": "0.1",
+      "max.message.bytes": "2097152",
+    },
+    flaws: () => [],
+  };
+}
+
 /** What can lose a message that was acknowledged. */
 function safetyFlaws(name: string, configs: ReadonlyMap<string, string>, { replicas }: Topic): Flaw[] {
   const flaws: Flaw[] = [];

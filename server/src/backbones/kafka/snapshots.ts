@@ -1,0 +1,203 @@
+/**
+ * What a gateway knows of a partition, kept in Kafka, so that the next one need not read the partition from its beginning, and
+ * knows the channels whose messages are all gone by now. Only a help: without it the partition is read.
+ *
+ * A snapshot is some chunks and then its manifest, in one of two slots in turn: the one before stays whole until its successor is.
+ */
+import { promisify } from "node:util";
+import { gunzip, gzip } from "node:zlib";
+import type { Clock } from "../../clock.ts";
+import { FollowedPartition, type Follower, type Reading } from "./follower.ts";
+import type { OwnTopic } from "./own-topic.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import type { PlacedRecord } from "./records.ts";
+
+/** New records after which a snapshot is worth its while. */
+const EVERY_RECORDS = 100_000;
+/** However little came, no snapshot is older: what retention removes after it, is not known. */
+const EVERY_MS = 3_600_000;
+const LOOK_MS = 60_000;
+/** Before it is packed. */
+const CHUNK_CHARACTERS = 2_000_000;
+const TRIES = 12;
+const FORMAT = 1;
+
+const pack = promisify(gzip);
+const unpack = promisify<Buffer, Buffer>(gunzip);
+
+interface Manifest {
+  readonly format: number;
+  readonly id: string;
+  /** The topic's, which is another one when it was made anew. */
+  readonly epoch: string;
+  /** The first offset that was not taken yet. */
+  readonly next: number;
+  readonly chunks: number;
+  /** When it was made; ms since 1970. */
+  readonly at: number;
+}
+
+/** The snapshots on one partition of their topic. */
+export class SnapshotTable implements Reading {
+  readonly #collects: (key: string) => boolean;
+  readonly #manifests = new Map<string, Manifest>();
+  readonly #chunks = new Map<string, { readonly id: string; readonly packed: Buffer }>();
+
+  /** `collects`: whether the chunks with this key are wanted. */
+  constructor(collects: (key: string) => boolean = () => false) {
+    this.#collects = collects;
+  }
+
+  take({ key, value, headers }: PlacedRecord): void {
+    const name = key?.toString() ?? "";
+    const id = headers.find(([header]) => header?.toString() === "id")?.[1]?.toString();
+    if (!value) return;
+    if (id !== undefined) {
+      if (this.#collects(name)) this.#chunks.set(name, { id, packed: value });
+      return;
+    }
+    const manifest = manifestOf(value);
+    if (manifest) this.#manifests.set(name, manifest);
+  }
+
+  trim(): void {}
+
+  reset(): void {
+    this.#manifests.clear();
+    this.#chunks.clear();
+  }
+
+  /** The newest of a partition. */
+  newest(of: string): { readonly slot: number; readonly manifest: Manifest } | undefined {
+    const found = [0, 1].flatMap((slot) => {
+      const manifest = this.#manifests.get(`${of}/${slot}`);
+      return manifest ? [{ slot, manifest }] : [];
+    });
+    return found.toSorted((a, b) => b.manifest.at - a.manifest.at)[0];
+  }
+
+  /** What it holds, if it is whole. */
+  chunks(of: string, slot: number, { id, chunks }: Manifest): readonly Buffer[] | undefined {
+    const found = Array.from({ length: chunks }, (_, i) => this.#chunks.get(`${of}/${slot}/${i}`));
+    const whole = found.filter((chunk) => chunk !== undefined && chunk.id === id);
+    return whole.length === chunks ? whole.flatMap((chunk) => chunk?.packed ?? []) : undefined;
+  }
+}
+
+export class Snapshots {
+  readonly #topic: OwnTopic<SnapshotTable>;
+  readonly #follower: Follower;
+  readonly #clock: Clock;
+  readonly #logs = new Set<PartitionLog>();
+  readonly #saving = new Set<PartitionLog>();
+  #cancel: (() => void) | undefined;
+
+  constructor(topic: OwnTopic<SnapshotTable>, follower: Follower, clock: Clock) {
+    this.#topic = topic;
+    this.#follower = follower;
+    this.#clock = clock;
+  }
+
+  open(): void {
+    this.#cancel = this.#clock.after(LOOK_MS * (0.5 + this.#clock.random()), () => {
+      this.open();
+      for (const log of this.#logs) void this.consider(log);
+    });
+  }
+
+  close(): void {
+    this.#cancel?.();
+  }
+
+  /** Brings the partition to where the newest snapshot of it was; resolves with where to go on, or undefined if there is none. */
+  async load(log: PartitionLog): Promise<number | undefined> {
+    this.#logs.add(log);
+    try {
+      const of = nameOf(log);
+      const lane = this.#topic.lane(log.followed.partition);
+      const table = new SnapshotTable((key) => key.startsWith(`${of}/`));
+      const { topic } = await this.#topic.follow(lane);
+      const reading = new FollowedPartition({ topic, partition: lane.partition, from: "earliest", reading: table });
+      try {
+        await this.#readToItsEnd(reading);
+      } finally {
+        this.#follower.drop(reading);
+      }
+      const { slot, manifest } = table.newest(of) ?? {};
+      const chunks = manifest && slot !== undefined && table.chunks(of, slot, manifest);
+      if (!chunks || manifest?.epoch !== log.epoch) return undefined;
+      log.index.reset(0);
+      for (const chunk of chunks) log.index.restore((await unpack(chunk)).toString());
+      log.savedAt = manifest.at;
+      return manifest.next;
+    } catch {
+      // Whatever is wrong with it: the partition is there to be read.
+      return undefined;
+    }
+  }
+
+  /** Makes a snapshot, if one is due and no other gateway has made it. */
+  async consider(log: PartitionLog): Promise<void> {
+    const { followed, index } = log;
+    if (!followed.live || this.#saving.has(log) || !this.#isDue(log)) return;
+    this.#saving.add(log);
+    try {
+      const of = nameOf(log);
+      const lane = this.#topic.lane(followed.partition);
+      await this.#topic.follow(lane);
+      const known = lane.reading.newest(of);
+      if (known && known.manifest.epoch === log.epoch && known.manifest.at > log.savedAt) {
+        log.savedAt = known.manifest.at;
+        log.unsaved = Math.max(0, (followed.next ?? 0) - known.manifest.next);
+        if (!this.#isDue(log)) return;
+      }
+      const { next } = followed;
+      if (next === undefined) return;
+      // In one go: nothing is taken meanwhile.
+      const texts = [...index.dump(CHUNK_CHARACTERS)];
+      const [id, at, slot] = [this.#clock.uuid(), this.#clock.now(), known?.slot === 0 ? 1 : 0];
+      for (const [i, text] of texts.entries()) {
+        const headers = new Map([[Buffer.from("id"), Buffer.from(id)]]);
+        await this.#topic.append(lane, { key: Buffer.from(`${of}/${slot}/${i}`), value: await pack(text), headers });
+      }
+      const manifest: Manifest = { format: FORMAT, id, epoch: log.epoch, next, chunks: texts.length, at };
+      await this.#topic.append(lane, {
+        key: Buffer.from(`${of}/${slot}`),
+        value: Buffer.from(JSON.stringify(manifest)),
+      });
+      log.unsaved = Math.max(0, (followed.next ?? next) - next);
+      log.savedAt = at;
+    } catch {
+      // Another time.
+    } finally {
+      this.#saving.delete(log);
+    }
+  }
+
+  #isDue({ unsaved, savedAt }: PartitionLog): boolean {
+    return unsaved >= EVERY_RECORDS || (unsaved > 0 && this.#clock.now() - savedAt >= EVERY_MS);
+  }
+
+  async #readToItsEnd(partition: FollowedPartition): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#follower.use(partition);
+      } catch (error) {
+        if (tries === TRIES) throw error;
+      }
+    }
+  }
+}
+
+function nameOf({ followed }: PartitionLog): string {
+  return `${followed.topic.name}/${followed.partition}`;
+}
+
+function manifestOf(value: Buffer): Manifest | undefined {
+  try {
+    const manifest = JSON.parse(value.toString()) as Manifest;
+    return manifest.format === FORMAT ? manifest : undefined;
+  } catch {
+    return undefined;
+  }
+}
