@@ -10,8 +10,8 @@ import { socketIo } from "../servers/socket-io.ts";
 import { todoku } from "../servers/todoku.ts";
 
 /** Connections before the first measurement: what the first ones bring into memory is not theirs alone. */
-const WARM_UP = 500;
-const CONNECTIONS = 3000;
+const WARM_UP = 1000;
+const CONNECTIONS = 8000;
 
 const ONE = "all on one channel";
 const EACH = "a channel each";
@@ -30,7 +30,7 @@ export const idleMemory: Scenario = {
   unit: "KB per connection",
   better: "less",
   digits: 1,
-  expectedSeconds: 27,
+  expectedSeconds: 50,
   contenders: SERVERS.map((server) => idle(server)),
   controls: [
     { title: "of the floor", contenders: [floor.name] },
