@@ -4,8 +4,7 @@ import { CAN_PIN } from "./process-cost.ts";
 import { resultOf, type Result } from "./result.ts";
 import type { Contender, Measured, Scenario } from "./scenario.ts";
 
-/** A contender that takes longer is given up. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_SECONDS = 120;
 const ROOT = `${path.join(import.meta.dirname, "..")}${path.sep}`;
 const LONGEST_REASON = 200;
 
@@ -37,7 +36,7 @@ export async function runScenario(scenario: Scenario, { repeats, command, tell }
       if (!rows) continue;
       tell(`  ${scenario.name} ${repeat}/${repeats}: ${contender.name}`);
       try {
-        rows.push(await inTime(contender));
+        rows.push(await inTime(contender, scenario.patienceSeconds ?? PATIENCE_SECONDS));
       } catch (error) {
         absent[contender.name] = `failed: ${reasonOf(error)}`;
         measured.delete(contender.name);
@@ -55,9 +54,9 @@ export function isSound({ rows, absent }: Result): boolean {
   );
 }
 
-async function inTime(contender: Contender): Promise<readonly Measured[]> {
+async function inTime(contender: Contender, seconds: number): Promise<readonly Measured[]> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`took more than ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
+  const timer = setTimeout(() => late.reject(new Error(`took more than ${seconds} s`)), seconds * 1000);
   try {
     return await Promise.race([contender.measure(), late.promise]);
   } finally {
