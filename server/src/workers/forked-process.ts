@@ -8,7 +8,7 @@ import type { Order, Report } from "./messages.ts";
 /** `child.ts` beside this file, or what it was compiled to. */
 const CHILD = path.join(import.meta.dirname, `child${path.extname(import.meta.filename)}`);
 /** A start that takes longer has failed. */
-const START_MS = 60_000;
+const START_MS = 120_000;
 
 export interface Ready {
   readonly url: string;

@@ -140,11 +140,14 @@ export class Supervisor {
   }
 
   async #reload(config: Config): Promise<void> {
-    const fixed = (["backbones", "workers"] as const).filter(
-      (key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]),
-    );
-    if (fixed.length > 0)
-      throw new ConfigError(fixed.map((key) => `${key} cannot change while todoku runs. Restart it for that`));
+    const problems = [
+      ...changesIn(this.#config, config).map((key) => `${key} cannot change while todoku runs. Restart it for that`),
+      // Each worker would have a store of its own.
+      ...ownedStores(config)
+        .filter((name) => this.#stores[name] === undefined)
+        .map((name) => `backbones.${name} was not used when todoku was started. Restart it for that`),
+    ];
+    if (problems.length > 0) throw new ConfigError(problems);
     const before = this.#config;
     this.#config = config;
     for (const place of this.#places) {
@@ -231,12 +234,13 @@ export class Supervisor {
         { ...describe(place), code, signal, again_in_ms: delayMs },
         "a process died; it is started again",
       );
-      setTimeout(() => this.#again(place), delayMs);
+      setTimeout(() => this.#again(place, process), delayMs);
     });
   }
 
-  #again(place: Place): void {
-    if (this.#ending) return;
+  /** `died` may have been replaced meanwhile. */
+  #again(place: Place, died: ForkedProcess): void {
+    if (this.#ending || place.process !== died) return;
     this.#metrics.restarted(place.kind);
     const process = this.#startIn(place);
     this.#watch(place);
@@ -251,15 +255,15 @@ export class Supervisor {
 
   /** The new one is there before the old one leaves. Resolves when that has left. */
   async #replace(place: Place): Promise<void> {
-    const old = place.process;
     const process = this.#fork(place);
     await process.ready;
+    if (this.#ending) return process.kill();
+    const old = place.process;
     place.process = process;
     this.#watch(place);
     this.#tellCount();
-    if (!old) return;
-    old.say({ order: "leave" });
-    await endedWithin(old, this.#config.drain + DRAIN_GRACE_MS);
+    old?.say({ order: "leave" });
+    if (old) await endedWithin(old, this.#config.drain + DRAIN_GRACE_MS);
   }
 
   #hear(place: Place, process: ForkedProcess, report: Report): void {
@@ -345,6 +349,22 @@ async function endedWithin(process: ForkedProcess, ms: number): Promise<void> {
 
 function describe({ kind, number }: Place): { readonly process: string; readonly worker?: number } {
   return kind === "worker" ? { process: kind, worker: number } : { process: kind };
+}
+
+/** What differs and cannot: where the workers listen, how many they are, and what they stand on. */
+function changesIn(before: Config, after: Config): readonly string[] {
+  const fixed = ({ backbones, workers, http, internal }: Config): Readonly<Record<string, unknown>> => ({
+    backbones,
+    workers,
+    "http.host": http.host,
+    "http.port": http.port,
+    "internal.host": internal?.host,
+    "internal.port": internal?.port,
+  });
+  const now = fixed(after);
+  return Object.entries(fixed(before)).flatMap(([key, value]) =>
+    JSON.stringify(value) === JSON.stringify(now[key]) ? [] : [key],
+  );
 }
 
 /** The backbones whose stores belong to one process. */
