@@ -12,8 +12,9 @@ const [folder = "", config = "{}", connect = "{}"] = process.argv.slice(2);
 const file = path.join(folder, "config.json");
 writeFileSync(file, config);
 const server = new Program(MAIN, ["serve", "--config", file], { folder });
-process.once("exit", () => server.signal("SIGKILL"));
 await server.speaks();
+// Whoever kills this process must end that one as well.
+console.log(`serving ${server.pid}`);
 const { http } = JSON.parse(config) as ConfigInput;
 const client = await RawClient.connect(http?.port ?? 0, JSON.parse(connect) as object);
 client.onText = (text) => {

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { kill } from "node:process";
 import { centrifugal } from "../../server/src/load/dialect.ts";
 import { ContenderProcess } from "../contender-process.ts";
 import { cpuSecondsUnder } from "../process-cost.ts";
@@ -25,7 +26,15 @@ export function workers(count: number, keeping: Keeping): Server {
       const given = { ...config, workers: count, http: { port }, namespaces: { c } };
       const args = [folder, JSON.stringify(given), JSON.stringify(await connect())];
       const process = ContenderProcess.node(program, args);
-      process.afterwards(() => rmSync(folder, { recursive: true, force: true }));
+      const server = Number(await process.says("serving"));
+      process.afterwards(() => {
+        try {
+          kill(server, "SIGKILL");
+        } catch {
+          // It has ended by itself.
+        }
+        rmSync(folder, { recursive: true, force: true });
+      });
       return process;
     },
     // The program that starts it publishes, and serves nobody.
