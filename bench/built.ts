@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 
-const CACHE = path.join(import.meta.dirname, ".cache");
+export const CACHE: string = path.join(import.meta.dirname, ".cache");
 const PATIENCE_MS = 600_000;
 
 export interface Recipe {
@@ -14,6 +14,8 @@ export interface Recipe {
   readonly source: string;
   readonly compiler: string;
   args(target: string): readonly string[];
+  /** For the compiler. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export function programOf({ name }: Recipe): string {
@@ -22,12 +24,17 @@ export function programOf({ name }: Recipe): string {
 
 /** Builds it unless that was done. Resolves with the reason where it cannot be. */
 export async function build(recipe: Recipe): Promise<string | undefined> {
-  const { source, compiler, args } = recipe;
+  const { source, compiler, args, env } = recipe;
   const target = programOf(recipe);
   if (existsSync(target) && statSync(target).mtimeMs > newest(source)) return undefined;
   mkdirSync(CACHE, { recursive: true });
   const cwd = statSync(source).isDirectory() ? source : path.dirname(source);
-  const child = spawn(compiler, args(target), { cwd, stdio: ["ignore", "ignore", "pipe"], timeout: PATIENCE_MS });
+  const child = spawn(compiler, args(target), {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "ignore", "pipe"],
+    timeout: PATIENCE_MS,
+  });
   let words = "";
   child.stderr.on("data", (chunk: Buffer) => (words += chunk.toString()));
   try {

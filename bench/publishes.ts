@@ -57,34 +57,60 @@ async function measure(server: Server, options: PublishOptions): Promise<readonl
   ];
 }
 
-/** A client that publishes to a channel that it is subscribed to. */
-class Publisher {
+export interface PublisherOptions {
+  /** It is subscribed to the channel that it publishes to; default true. */
+  readonly listens?: boolean;
+  /** Of its n-th publish, from 0 on; default: the same each time. */
+  readonly dataOf?: (n: number) => string;
+}
+
+/** A client that publishes to a channel of its own. */
+export class Publisher {
   answered = 0;
   received = 0;
   refused = 0;
   readonly #client: RawClient;
-  readonly #channel: string;
-  #id = SUBSCRIBE;
+  readonly channel: string;
+  readonly #dataOf: (n: number) => string;
+  #sent = 0;
+  /** It stops when it has sent so many. */
+  #most = Infinity;
   #waiting = 0;
   #ending = false;
   #done = (): void => {};
 
-  private constructor(client: RawClient, channel: string) {
+  private constructor(client: RawClient, channel: string, dataOf: (n: number) => string) {
     this.#client = client;
-    this.#channel = channel;
+    this.channel = channel;
+    this.#dataOf = dataOf;
   }
 
-  static async connect(port: number, connect: object, channel: string): Promise<Publisher> {
+  static async connect(
+    port: number,
+    connect: object,
+    channel: string,
+    { listens = true, dataOf = () => DATA }: PublisherOptions = {},
+  ): Promise<Publisher> {
     const client = await RawClient.connect(port, connect);
-    const subscribed = client.next();
-    client.send({ id: SUBSCRIBE, subscribe: { channel } });
-    await subscribed;
-    return new Publisher(client, channel);
+    if (listens) {
+      const subscribed = client.next();
+      client.send({ id: SUBSCRIBE, subscribe: { channel } });
+      await subscribed;
+    }
+    return new Publisher(client, channel, dataOf);
   }
 
   begin(underWay: number): void {
     this.#client.onText = (text) => this.#hear(text);
     this.#publish(underWay);
+  }
+
+  /** Publishes `count` more; resolves when all are answered. */
+  async publishAll(count: number, underWay: number): Promise<void> {
+    this.#most = this.#sent + count;
+    const answered = new Promise<void>((resolve) => (this.#done = resolve));
+    this.begin(underWay);
+    await answered;
   }
 
   /** Publishes no more; resolves when all answers are there. */
@@ -94,10 +120,15 @@ class Publisher {
     this.#client.terminate();
   }
 
-  #publish(count: number): void {
-    const publish = { channel: this.#channel, data: DATA };
+  #publish(most: number): void {
+    const count = Math.min(most, this.#most - this.#sent);
+    if (count === 0) return;
     this.#waiting += count;
-    this.#client.send(...Array.from({ length: count }, () => ({ id: ++this.#id, publish })));
+    const commands = Array.from({ length: count }, () => {
+      const n = this.#sent++;
+      return { id: SUBSCRIBE + 1 + n, publish: { channel: this.channel, data: this.#dataOf(n) } };
+    });
+    this.#client.send(...commands);
   }
 
   #hear(text: Buffer): void {
@@ -109,8 +140,7 @@ class Publisher {
     }
     this.answered += answers;
     this.#waiting -= answers;
-    if (this.#ending) {
-      if (this.#waiting === 0) this.#done();
-    } else if (answers > 0) this.#publish(answers);
+    if (!this.#ending && answers > 0) this.#publish(answers);
+    if (this.#waiting === 0) this.#done();
   }
 }

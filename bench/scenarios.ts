@@ -1,13 +1,16 @@
 /** All scenarios, in the order in which `all` runs them. */
 import type { Scenario } from "./scenario.ts";
+import { durablePublish } from "./scenarios/durable-publish.ts";
 import { hold } from "./scenarios/hold.ts";
 import { hotChannel } from "./scenarios/hot-channel.ts";
+import { httpPublish } from "./scenarios/http-publish.ts";
 import { idleChannels } from "./scenarios/idle-channels.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
 import { manyChannels } from "./scenarios/many-channels.ts";
-import { embeddedQueue, memoryQueue, redisQueue } from "./scenarios/queues.ts";
 import { prediction } from "./scenarios/prediction.ts";
+import { embeddedQueue, memoryQueue, redisQueue } from "./scenarios/queues.ts";
 import { resumeStorm } from "./scenarios/resume-storm.ts";
+import { sdk } from "./scenarios/sdk.ts";
 import { slowReaders } from "./scenarios/slow-readers.ts";
 import { workersDeliver, workersPublish } from "./scenarios/workers.ts";
 
@@ -15,6 +18,9 @@ export const SCENARIOS: readonly Scenario[] = [
   hotChannel,
   manyChannels,
   idleMemory,
+  durablePublish,
+  httpPublish,
+  sdk,
   workersDeliver,
   workersPublish,
   redisQueue,

@@ -77,11 +77,14 @@ export class Delivery<Data> {
       const item = this.#inbox.take();
       if (!item) break;
       this.#current = item;
-      const done = item.message === undefined || (await this.#handle(item, item.message));
+      // Only what is a promise is waited for: a promise for each message would cost more than the rest of it.
+      const handled = item.message === undefined || this.#handle(item, item.message);
+      const done = typeof handled === "boolean" ? handled : await handled;
       this.#current = undefined;
       if (!done) continue;
       this.#inbox.done(item);
-      if (item.position) await this.#keep(item.position);
+      const kept = item.position && this.#keep(item.position);
+      if (kept) await kept;
       if (item.gap) this.#events.gap(item.gap);
       this.#events.advanced();
     }
@@ -89,10 +92,16 @@ export class Delivery<Data> {
     for (const idle of this.#whenIdle.splice(0)) idle();
   }
 
-  /** Returns whether the message is done. */
-  async #handle(item: Item<Data>, message: Message<Data>): Promise<boolean> {
+  /** Whether the message is done. */
+  #handle(item: Item<Data>, message: Message<Data>): boolean | Promise<boolean> {
+    const first = outcomeOf(() => this.#handler(message));
+    return first ? this.#settle(item, message, first) : true;
+  }
+
+  /** As `#handle`, when the first call is not over, or failed. */
+  async #settle(item: Item<Data>, message: Message<Data>, first: Promise<unknown>): Promise<boolean> {
     const handled = await this.#retrying.until(
-      (attempt) => this.#handler(attempt === 1 ? message : { ...message, redelivered: true }),
+      (attempt) => (attempt === 1 ? first : this.#handler({ ...message, redelivered: true })),
       (cause, attempt) => this.#isRepeatedHere(item, attempt, cause),
     );
     // A channel that keeps no log hands out at most once: the handler had its chance.
@@ -126,10 +135,15 @@ export class Delivery<Data> {
   }
 
   /** A position that is not kept would let the message come twice: it is tried again, and without success the end is told. */
-  async #keep(position: Position): Promise<void> {
+  #keep(position: Position): Promise<void> | undefined {
+    const first = outcomeOf(() => this.#options.store(position));
+    return first && this.#keepOn(position, first);
+  }
+
+  async #keepOn(position: Position, first: Promise<unknown>): Promise<void> {
     const { store, maxAttempts, channel } = this.#options;
     await this.#retrying.until(
-      () => store(position),
+      (attempt) => (attempt === 1 ? first : store(position)),
       (cause, attempt) => {
         const detail = `position ${position.offset} of ${channel}`;
         const error = new TodokuError(CLIENT_ERRORS.cursorStoreFailed, detail, { cause });
@@ -147,4 +161,18 @@ export class Delivery<Data> {
       cause,
     });
   }
+}
+
+/** What a call will come to; undefined when it has come to its end already. Never throws. */
+function outcomeOf(call: () => unknown): Promise<unknown> | undefined {
+  try {
+    const result = call();
+    return isThenable(result) ? Promise.resolve(result) : undefined;
+  } catch (cause) {
+    return Promise.reject(cause);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value;
 }

@@ -118,12 +118,12 @@ export class Inbox<Data> {
       this.#push({ message: messageOf(this.#channel, publication, undefined), size, round: this.#round });
       return "taken";
     }
-    this.#sent = { epoch: queued.epoch, offset };
+    const position = { epoch: queued.epoch, offset };
+    this.#sent = position;
     if (offset <= queued.offset) return "known";
     // After a failed message everything from it on comes again; what was under way before that is not wanted.
     if (prev !== undefined && prev > queued.offset) return this.#rewound ? "known" : "hole";
     this.#rewound = false;
-    const position = { epoch: queued.epoch, offset };
     this.#queued = position;
     this.#push({ message: messageOf(this.#channel, publication, queued.epoch), position, size, round: this.#round });
     return "taken";

@@ -31,15 +31,13 @@ export interface Gap extends Readonly<WireGap> {
   readonly channel: string;
 }
 
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
+
 export function messageOf<Data>(channel: string, publication: Publication, epoch: string | undefined): Message<Data> {
-  const { redelivered = false } = publication;
-  return {
-    ...publication,
-    data: publication.data as Data,
-    channel,
-    redelivered,
-    ...(publication.offset !== undefined && epoch !== undefined && { epoch }),
-  };
+  const { data, redelivered = false } = publication;
+  const message: Writable<Message<Data>> = { ...publication, data: data as Data, channel, redelivered };
+  if (publication.offset !== undefined && epoch !== undefined) message.epoch = epoch;
+  return message;
 }
 
 export function positionOf({ epoch, offset }: { epoch?: string; offset?: number }): Position | undefined {

@@ -1,5 +1,5 @@
 /** The keys of the HTTP API, compared in constant time. */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 
 export class ApiKeys {
@@ -33,5 +33,5 @@ function keyIn(headers: IncomingHttpHeaders): string | undefined {
 }
 
 function digestOf(key: string): Buffer {
-  return createHash("sha256").update(key).digest();
+  return hash("sha256", key, "buffer");
 }
