@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which `all` runs them. */
 import type { Scenario } from "./scenario.ts";
+import { kafkaBroker, redisBroker, redisMemory } from "./scenarios/brokers.ts";
 import { durablePublish } from "./scenarios/durable-publish.ts";
 import { hold } from "./scenarios/hold.ts";
 import { hotChannel } from "./scenarios/hot-channel.ts";
@@ -26,6 +27,9 @@ export const SCENARIOS: readonly Scenario[] = [
   redisQueue,
   embeddedQueue,
   memoryQueue,
+  redisBroker,
+  kafkaBroker,
+  redisMemory,
   hold,
   resumeStorm,
   idleChannels,

@@ -16,8 +16,3 @@ export function short(value: number, digits = 0): string {
   if (value >= 1e4) return `${(value / 1e3).toFixed(1)} k`;
   return value.toFixed(digits);
 }
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
-}

@@ -28,7 +28,7 @@ export const durablePublish: Scenario = {
     "Everything that was answered is read back and compared; from the clients' server after it was killed.",
   unit: "publishes/s",
   better: "more",
-  expectedSeconds: 12,
+  expectedSeconds: 8,
   contenders: [inProcess, webSocket, bare],
   controls: [{ title: "of the bare loop", contenders: [bare.name] }],
   goals: [inProcess, webSocket].map(({ name }) => ({ contender: name, load: "", bound: GOAL })),

@@ -18,10 +18,10 @@ export const httpPublish: Scenario = {
     "Behind the measurement a subscriber checks that what is published arrives.",
   unit: "publishes per CPU-second",
   better: "more",
-  expectedSeconds: 25,
+  expectedSeconds: 17,
   contenders: [1, BATCH].flatMap((batch) =>
     SERVERS.map((server) =>
-      httpPublishesOf(server, { connections: CONNECTIONS, batch, warmUpSeconds: 1.5, measuredSeconds: 1.5 }),
+      httpPublishesOf(server, { connections: CONNECTIONS, batch, warmUpSeconds: 1, measuredSeconds: 1 }),
     ),
   ),
   controls: [

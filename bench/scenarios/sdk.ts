@@ -20,7 +20,7 @@ export const sdk: Scenario = {
     "parses and calls. The figure is messages per second of processor time; every handler call and its data are checked, which is part of it.",
   unit: "messages per CPU-second",
   better: "more",
-  expectedSeconds: 15,
+  expectedSeconds: 9,
   contenders: [TODOKU, PEER, FLOOR].map(contenderOf),
   controls: [
     { title: "of centrifuge-js", contenders: [PEER] },

@@ -1,0 +1,128 @@
+/** The Kafka backbone, and `@platformatic/kafka` in a bare loop, each in this process, on a broker of its own on the first core. */
+import { Admin, Consumer, Producer } from "@platformatic/kafka";
+import { ownServers } from "../../scripts/brokers/own-servers.ts";
+import { kafkaBackbone } from "../../server/src/backbones/kafka/test-kafka.ts";
+import { recordOf } from "../../server/src/backbones/kafka/records.ts";
+import { pin } from "../process-cost.ts";
+import { channelOf, CHANNELS, messageOf, present, type Way } from "./way.ts";
+
+const SERVER_CORE = 0;
+const PARTITIONS = 3;
+const TOPIC = "bare";
+const APPEND = "kafka, append";
+const ARRIVE = "kafka, append and arrive";
+/** As the backbone asks for them. */
+const ALL_REPLICAS = -1;
+const POLL_MS = 500;
+
+export async function* kafkaBackbones(): AsyncGenerator<Way> {
+  await using kafka = await broker();
+  const [publisher, subscriber] = [await kafkaBackbone(kafka.urls), await kafkaBackbone(kafka.urls)];
+  await publisher.open();
+  await subscriber.open();
+  try {
+    const log = present(publisher.log);
+    const one = (i: number): Promise<unknown> => log.append(channelOf(i), messageOf(i), { retention: {} });
+    let count = 0;
+    let before = 0;
+    yield { load: APPEND, one };
+    for (let i = 0; i < CHANNELS; i++) await present(subscriber.bus).subscribe(channelOf(i), () => count++);
+    before = count;
+    yield { load: ARRIVE, one, arrived: () => count - before };
+  } finally {
+    await publisher.close();
+    await subscriber.close();
+  }
+}
+
+export async function* bareKafka(): AsyncGenerator<Way> {
+  await using kafka = await broker();
+  const common = { clientId: "bench", bootstrapBrokers: kafka.urls };
+  const admin = new Admin(common);
+  await admin.createTopics({ topics: [TOPIC], partitions: PARTITIONS, replicas: 1 });
+  await admin.close();
+  const producer = new Producer(common);
+  const turns = new Turns(producer);
+  const consumer = new Consumer({ ...common, groupId: "bench" });
+  try {
+    yield { load: APPEND, one: (i) => turns.send(i) };
+    const stream = await consumer.consume({
+      topics: [TOPIC],
+      mode: "latest",
+      autocommit: false,
+      maxWaitTime: POLL_MS,
+    });
+    let count = 0;
+    stream.on("data", () => count++);
+    // The first to arrive shows that it has begun at the end; how many came meanwhile is not counted.
+    const arrived = await begun(turns, () => count);
+    yield { load: ARRIVE, one: (i) => turns.send(i), arrived };
+    await stream.close();
+  } finally {
+    await consumer.close(true);
+    await producer.close();
+  }
+}
+
+/** Sends until all that was sent of a round arrives; what comes behind is counted from 0. */
+async function begun(turns: Turns, count: () => number): Promise<() => number> {
+  const ROUND = 3 * CHANNELS;
+  for (;;) {
+    const before = count();
+    await Promise.all(Array.from({ length: ROUND }, (_, i) => turns.send(i)));
+    const deadline = performance.now() + 2 * POLL_MS;
+    while (count() < before + ROUND && performance.now() < deadline) await new Promise(setImmediate);
+    const at = count();
+    if (at === before + ROUND) return () => count() - at;
+  }
+}
+
+interface Waiting {
+  readonly i: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What is sent in one turn goes in one call, as anybody would write it. */
+class Turns {
+  readonly #producer: Producer;
+  #waiting: Waiting[] = [];
+
+  constructor(producer: Producer) {
+    this.#producer = producer;
+  }
+
+  send(i: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.push({ i, resolve, reject }) === 1) queueMicrotask(() => void this.#send());
+    });
+  }
+
+  async #send(): Promise<void> {
+    const all = this.#waiting;
+    this.#waiting = [];
+    // The same records: key, value and headers.
+    const messages = all.map(({ i }) => {
+      const { key, value, headers, timestamp } = recordOf(channelOf(i), messageOf(i), undefined);
+      return {
+        topic: TOPIC,
+        key,
+        ...(value && { value }),
+        ...(headers && { headers }),
+        ...(timestamp !== undefined && { timestamp }),
+      };
+    });
+    try {
+      await this.#producer.send({ messages, acks: ALL_REPLICAS });
+      for (const { resolve } of all) resolve();
+    } catch (error) {
+      for (const { reject } of all) reject(error);
+    }
+  }
+}
+
+async function broker(): Promise<AsyncDisposable & { readonly urls: string[] }> {
+  const { urls, servers, end } = await ownServers("kafka");
+  for (const { pid } of servers) pin(pid ?? 0, SERVER_CORE);
+  return { urls: [...urls], [Symbol.asyncDispose]: end };
+}
