@@ -57,6 +57,11 @@ export class ContenderProcess implements AsyncDisposable {
     return new ContenderProcess(process.execPath, [...flags, script, ...args], env);
   }
 
+  /** Starts a program of this repository with the package `bun`. */
+  static bun(script: string, args: readonly string[]): ContenderProcess {
+    return new ContenderProcess("bun", ["--conditions=source", script, ...args]);
+  }
+
   /** Is called when the process has ended. */
   afterwards(clean: () => void): void {
     this.#after.push(clean);

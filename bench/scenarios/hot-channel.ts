@@ -1,6 +1,7 @@
 /** One channel that a thousand clients are subscribed to: chat rooms of stars, tickers, scores. */
 import { deliveriesOf } from "../deliveries.ts";
 import type { Contender, Scenario } from "../scenario.ts";
+import { bunFloor } from "../servers/bun-floor.ts";
 import { centrifugo } from "../servers/centrifugo.ts";
 import { floor } from "../servers/floor.ts";
 import { limit } from "../servers/limit.ts";
@@ -14,6 +15,7 @@ const [plain, history, disk] = [
   todoku("history in memory"),
   todoku("at-least-once on disk"),
 ] as const;
+const onBun = todoku("at-most-once", "bun");
 const peers = [centrifugo(), centrifugo("write-delay=5ms"), centrifugo("history")];
 /** Messages a second: few enough for one write per delivery; the most that most can do; more than that. */
 const LOADS = [50, 1000, 4000];
@@ -28,21 +30,25 @@ export const hotChannel: Scenario = {
     "the figure is deliveries per second of the server's processor time.",
   unit: "deliveries per CPU-second",
   better: "more",
-  expectedSeconds: 72,
+  expectedSeconds: 86,
   contenders: [
-    ...[plain, history, disk, limit, floor, ...peers].map((server) => contender(server, LOADS)),
+    ...[plain, onBun, history, disk, limit, floor, bunFloor, ...peers].map((server) => contender(server, LOADS)),
     ...[socketIo, naive].map((server) => contender(server, LESS)),
   ],
   controls: [
     { title: "of the limit", contenders: [limit.name] },
     { title: "of the floor", contenders: [floor.name] },
     { title: "of Centrifugo", contenders: peers.map(({ name }) => name) },
+    { title: "of the floor on Bun", contenders: [bunFloor.name] },
     { title: "of at-most-once", contenders: [plain.name] },
   ],
   goals: [
     { contender: plain.name, load: nameOf(50), control: "of Centrifugo", bound: 1.5 },
     { contender: plain.name, load: nameOf(50), control: "of the limit", bound: 0.7 },
+    { contender: onBun.name, load: nameOf(50), control: "of Centrifugo", bound: 2 },
+    { contender: onBun.name, load: nameOf(50), control: "of the limit", bound: 0.9 },
     { contender: plain.name, load: nameOf(4000), control: "of Centrifugo", bound: 4 },
+    { contender: onBun.name, load: nameOf(4000), control: "of Centrifugo", bound: 4 },
     { contender: plain.name, load: nameOf(4000), control: "of Centrifugo", detail: "p99 ms", bound: 1 },
     ...LOADS.map((rate) => ({
       contender: disk.name,

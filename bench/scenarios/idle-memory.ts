@@ -3,6 +3,7 @@ import { Audience } from "../../server/src/load/audience.ts";
 import { DATA_BYTES } from "../deliveries.ts";
 import { residentBytes } from "../process-cost.ts";
 import type { Contender, Measured, Scenario } from "../scenario.ts";
+import { bunFloor } from "../servers/bun-floor.ts";
 import { centrifugo } from "../servers/centrifugo.ts";
 import { floor } from "../servers/floor.ts";
 import { running, type Running, type Server } from "../servers/server.ts";
@@ -17,9 +18,10 @@ const ONE = "all on one channel";
 const EACH = "a channel each";
 
 const plain = todoku("at-most-once");
+const onBun = todoku("at-most-once", "bun");
 /** As it comes, and with what its documentation has for many idle connections. */
 const peers = [centrifugo(), centrifugo("off-read-loop", "write-delay=5ms")];
-const SERVERS = [plain, floor, ...peers, socketIo];
+const SERVERS = [plain, onBun, floor, bunFloor, ...peers, socketIo];
 
 export const idleMemory: Scenario = {
   name: "idle-memory",
@@ -30,13 +32,16 @@ export const idleMemory: Scenario = {
   unit: "KB per connection",
   better: "less",
   digits: 1,
-  expectedSeconds: 50,
+  expectedSeconds: 65,
   contenders: SERVERS.map((server) => idle(server)),
   controls: [
     { title: "of the floor", contenders: [floor.name] },
     { title: "of Centrifugo", contenders: peers.map(({ name }) => name) },
   ],
-  goals: [ONE, EACH].map((load) => ({ contender: plain.name, load, bound: 8 })),
+  goals: [ONE, EACH].flatMap((load) => [
+    { contender: plain.name, load, bound: 8 },
+    { contender: onBun.name, load, bound: 5 },
+  ]),
 };
 
 function idle(server: Server): Contender {

@@ -1,4 +1,4 @@
-/** The part of a server under load, written for Node, that does what `ContenderProcess` is told. */
+/** The part of a server under load, written for Node or Bun, that does what `ContenderProcess` is told. */
 import { createInterface } from "node:readline";
 import { sendEvenly } from "../../server/src/load/even-schedule.ts";
 import { monotonicMicroseconds, stamped } from "../../server/src/load/stamp.ts";
@@ -29,5 +29,6 @@ function collect(): void {
   // As V8 itself does in a process that has been idle for some seconds: what the young generation grew to in the rush of
   // connections is given back, too.
   for (let i = 0; i < 3; i++) globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+  (globalThis as { Bun?: { gc(now: boolean): void } }).Bun?.gc(true);
   console.log("collected");
 }

@@ -5,6 +5,7 @@ import path from "node:path";
 import type { ConfigInput } from "../../server/src/config.ts";
 import { centrifugal } from "../../server/src/load/dialect.ts";
 import { ContenderProcess } from "../contender-process.ts";
+import { versionOf } from "../package-version.ts";
 import type { Server } from "./server.ts";
 import { SECRET, tokenOf } from "./token.ts";
 
@@ -18,14 +19,16 @@ const NAMESPACES = {
 } as const;
 
 /** Its clients connect with tokens, and speak the plain Centrifugal protocol: the peer's do the same. */
-export function todoku(keeping: Keeping): Server {
+export function todoku(keeping: Keeping, runtime: "node" | "bun" = "node"): Server {
+  const onBun = runtime === "bun";
   return {
-    name: `todoku, ${keeping}`,
+    name: onBun ? `todoku on Bun, ${keeping}` : `todoku, ${keeping}`,
+    ...(onBun && { versions: () => ({ bun: versionOf("bun") }) }),
     start: async (port) => {
       const folder = mkdtempSync(path.join(tmpdir(), "todoku-bench-"));
-      const program = path.join(import.meta.dirname, "todoku-program.ts");
+      const program = path.join(import.meta.dirname, onBun ? "todoku-on-bun-program.ts" : "todoku-program.ts");
       const config = configOf(keeping, path.join(folder, "data"));
-      const process = ContenderProcess.node(program, [String(port), JSON.stringify(config)]);
+      const process = ContenderProcess[runtime](program, [String(port), JSON.stringify(config)]);
       process.afterwards(() => rmSync(folder, { recursive: true, force: true }));
       return process;
     },
