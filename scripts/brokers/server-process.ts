@@ -15,6 +15,9 @@ export interface ServerOptions {
   /** How long its port may take to answer. Default 30 s. */
   readonly startMs?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Whom it runs as, if not as who starts it. */
+  readonly uid?: number;
+  readonly gid?: number;
 }
 
 const START_MS = 30_000;
@@ -38,7 +41,7 @@ export class ServerProcess {
 
   /** Starts it, or starts it again on the same port and folder. Resolves when its port takes connections. */
   async start(): Promise<this> {
-    const { name, folder, command, args, env, port, startMs = START_MS } = this.options;
+    const { name, folder, command, args, env, port, uid, gid, startMs = START_MS } = this.options;
     const log = path.join(folder, `${name}.log`);
     const output = openSync(log, "a");
     const child = spawn(command, args, {
@@ -46,6 +49,8 @@ export class ServerProcess {
       detached: true,
       stdio: ["ignore", output, output],
       env: { ...process.env, ...env },
+      ...(uid !== undefined && { uid }),
+      ...(gid !== undefined && { gid }),
     });
     closeSync(output);
     child.unref();

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { DELIVERIES } from "./backbones/contract.ts";
 import { backboneSchema } from "./backbones/registry.ts";
+import { storageSchema } from "./storage/registry.ts";
 import { backoff, bytes, duration, optionalBytes, optionalDuration, rate } from "./units.ts";
 
 /** Who may do a thing on the channels of a namespace. */
@@ -157,6 +158,7 @@ export const namespaceSchema = z.strictObject({
   retention: retention
     .optional()
     .describe("How long messages are kept. Default with a log: 7 days, 10,000 messages per channel."),
+  storage: z.string().optional().describe("Storage that keeps what the log may forget. Default: none."),
   broadcast: z
     .boolean()
     .default(false)
@@ -209,6 +211,10 @@ export const configSchema = z.strictObject({
     .record(z.string().regex(/^[a-z][a-z0-9_-]*$/), backboneSchema)
     .default({})
     .describe("The brokers, by a name of your choice."),
+  storage: z
+    .record(z.string().regex(/^[a-z][a-z0-9_-]*$/), storageSchema)
+    .default({})
+    .describe("Databases behind the brokers, by a name of your choice."),
   namespaces: z
     .record(z.string().regex(/^([a-z][a-z0-9_-]*)?$/), namespaceSchema)
     .default({})

@@ -3,8 +3,11 @@ import { ERRORS, type TodokuError } from "@todoku/protocol";
 import type { GatewayObserver } from "./gateway/observer.ts";
 import type { Logger } from "./logger.ts";
 import type { Namespace } from "./namespaces/namespace.ts";
+import type { ArchiveObserver } from "./storage/archiver.ts";
 
-export function logging(observer: GatewayObserver, logger: Logger): GatewayObserver {
+type Observer = GatewayObserver & ArchiveObserver;
+
+export function logging(observer: Observer, logger: Logger): Observer {
   return {
     published: (...event) => observer.published(...event),
     failed: (namespace: Namespace, error: TodokuError) => {
@@ -30,6 +33,22 @@ export function logging(observer: GatewayObserver, logger: Logger): GatewayObser
     deadLettered: (namespace) => observer.deadLettered(namespace),
     queueUsed: (namespace, queue) => observer.queueUsed(namespace, queue),
     job: (namespace, group, event) => observer.job(namespace, group, event),
+    archived: (...event) => observer.archived(...event),
+    archiveLag: (...event) => observer.archiveLag(...event),
+    archiveMissed: (namespace, channel, from, to) => {
+      observer.archiveMissed(namespace, channel, from, to);
+      logger.error(
+        { namespace: namespace.name, channel, from, to },
+        "the log had dropped messages before they could be archived: a longer retention gives the archive more time",
+      );
+    },
+    archiveLate: (namespace, channel, why) => {
+      observer.archiveLate(namespace, channel, why);
+      logger.warn(
+        { namespace: namespace.name, channel, waiting: why },
+        "the log will soon drop messages that are not archived yet: is the storage running?",
+      );
+    },
     backboneFailed: (namespace, operation, error) => {
       observer.backboneFailed(namespace, operation, error);
       logger.error({ namespace: namespace?.name, operation, error }, "an operation failed");

@@ -8,6 +8,9 @@ import { ConfigError } from "./config-error.ts";
 import { Namespaces } from "./namespaces/namespace.ts";
 import { openNamespaces } from "./namespaces/open.ts";
 import { Publisher, type PublishObserver } from "./namespaces/publisher.ts";
+import type { ArchivePlace } from "./storage/archive.ts";
+import type { Storage } from "./storage/contract.ts";
+import { createStorage } from "./storage/registry.ts";
 
 /** The stores that another process of this machine owns: the paths of their sockets, by the backbones' names. */
 export type OwnedElsewhere = Readonly<Record<string, string>>;
@@ -16,15 +19,18 @@ export class Platform {
   readonly backbones: ReadonlyMap<string, Backbone>;
   readonly namespaces: Namespaces;
   readonly publisher: Publisher;
+  readonly #storages: readonly Storage[];
   readonly #elsewhere: OwnedElsewhere;
 
   private constructor(
     backbones: ReadonlyMap<string, Backbone>,
+    storages: readonly Storage[],
     namespaces: Namespaces,
     publisher: Publisher,
     elsewhere: OwnedElsewhere,
   ) {
     this.backbones = backbones;
+    this.#storages = storages;
     this.namespaces = namespaces;
     this.publisher = publisher;
     this.#elsewhere = elsewhere;
@@ -49,19 +55,25 @@ export class Platform {
         async ([name, settings]) => [name, await makeBackbone(name, settings, clock, elsewhere[name])] as const,
       ),
     );
-    const namespaces = openNamespaces(config, new Map(made));
+    const places = await makeStorages(config, clock);
+    const namespaces = openNamespaces(config, new Map(made), places);
     const used = new Map(made.filter(([name]) => usesBackbone(config, name)));
-    const opened: Backbone[] = [];
+    const storages = [...places.values()].map(({ storage }) => storage);
+    const opened: { close(): Promise<void> }[] = [];
     try {
       for (const backbone of used.values()) {
         await backbone.open(usesOf(backbone, namespaces));
         opened.push(backbone);
       }
+      for (const storage of storages) {
+        await storage.open();
+        opened.push(storage);
+      }
     } catch (error) {
-      await Promise.allSettled(opened.map((backbone) => backbone.close()));
+      await Promise.allSettled(opened.map((one) => one.close()));
       throw error;
     }
-    return new Platform(used, namespaces, new Publisher(clock, observer), elsewhere);
+    return new Platform(used, storages, namespaces, new Publisher(clock, observer), elsewhere);
   }
 
   /**
@@ -75,7 +87,7 @@ export class Platform {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([...this.backbones.values()].map((backbone) => backbone.close()));
+    await Promise.allSettled([...this.backbones.values(), ...this.#storages].map((one) => one.close()));
   }
 }
 
@@ -99,6 +111,22 @@ function makeBackbone(
 ): Promise<Backbone> | Backbone {
   if (socket === undefined) return createBackbone(name, settings, clock);
   return new RemoteBackbone(name, { type: settings.type, ...BACKBONE_TYPES[settings.type] }, socket, clock);
+}
+
+/** Those that some namespace names. */
+async function makeStorages({ storage, namespaces }: Config, clock: Clock): Promise<ReadonlyMap<string, ArchivePlace>> {
+  const named = new Set(Object.values(namespaces).map((rules) => rules.storage));
+  const made = new Map<string, ArchivePlace>();
+  for (const [name, settings] of Object.entries(storage)) {
+    if (!named.has(name)) continue;
+    const { keep } = settings;
+    made.set(name, {
+      storage: await createStorage(name, settings, clock),
+      clock,
+      ...(keep !== undefined && { keepMs: keep }),
+    });
+  }
+  return made;
 }
 
 /** Some namespace is carried by it. */

@@ -29,6 +29,7 @@ import { logging } from "./logging-observer.ts";
 import { Platform, type OwnedElsewhere } from "./platform.ts";
 import { preflight } from "./preflight.ts";
 import { QueueSampler } from "./queues/sampler.ts";
+import type { Archiver, ArchiveObserver } from "./storage/archiver.ts";
 import { VERSION } from "./version.ts";
 
 /** Path of the WebSocket, kept from the base protocol. */
@@ -76,6 +77,7 @@ export class Todoku {
   readonly #trustedProxies: TrustedProxies;
   readonly #ingestion: Ingestion;
   readonly #queues: QueueSampler;
+  readonly #archivers: readonly Archiver[];
   readonly #listeners: Listener[] = [];
   readonly #detach: (() => void)[] = [];
 
@@ -83,7 +85,7 @@ export class Todoku {
     config: Config,
     platform: Platform,
     metrics: Metrics,
-    observer: GatewayObserver,
+    observer: GatewayObserver & ArchiveObserver,
     { hooks = {}, clock, logger, worker }: ServerOptions & { clock: Clock; logger: Logger },
   ) {
     const { jwt } = config.auth;
@@ -124,6 +126,9 @@ export class Todoku {
       waiting: () => this.gateway.waiting(),
       queues: this.#queues,
     });
+    this.#archivers = [...platform.namespaces].flatMap(
+      (namespace) => namespace.archive?.archiver(namespace, observer) ?? [],
+    );
     this.gateway.start();
   }
 
@@ -139,6 +144,7 @@ export class Todoku {
       const todoku = new Todoku(config, platform, metrics, observer, { ...options, clock, logger });
       await todoku.gateway.join();
       await todoku.#ingestion.start(platform.backbones.values());
+      for (const archiver of todoku.#archivers) archiver.start();
       return todoku;
     } catch (error) {
       await platform.close();
@@ -232,6 +238,7 @@ export class Todoku {
     await this.#ingestion.stop();
     await this.gateway.stop();
     await this.#parted();
+    await Promise.all(this.#archivers.map((archiver) => archiver.stop()));
     this.#queues.stop();
     await this.platform.close();
   }

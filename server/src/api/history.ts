@@ -2,6 +2,7 @@
 import { ERRORS, TodokuError, type Json } from "@todoku/protocol";
 import { z } from "zod";
 import { historyOf } from "../gateway/history.ts";
+import { offsetBefore } from "../gateway/time-in-log.ts";
 import {
   channelField,
   empty,
@@ -20,17 +21,32 @@ export const history: Route = route({
     limit: z.int().min(-1).optional(),
     since: z.object({ offset: z.int().min(0).default(0), epoch: z.string().default("") }).optional(),
     reverse: z.boolean().optional(),
+    from: z
+      .int()
+      .min(0)
+      .optional()
+      .describe(
+        "Only what was accepted at this time or later, oldest first; milliseconds since 1970. Instead of `since`.",
+      ),
   }),
   result: z.object({ publications: z.array(publicationResult), epoch: z.string(), offset: z.int().min(0) }),
-  run: async (context, { channel, limit, since, reverse }) => {
+  run: async (context, { channel, limit, since: given, reverse, from }) => {
     const namespace = namespaceOfChannel(context, channel);
-    const { messages, epoch, head } = await fromBackbone(context, "history", () =>
-      historyOf(
+    const { log } = namespace;
+    if (from !== undefined && (given !== undefined || reverse === true)) {
+      throw new TodokuError(
+        ERRORS.badRequest,
+        `from begins at ${from} and goes forward: leave out ${given ? "since" : "reverse"}`,
+      );
+    }
+    const { messages, epoch, head } = await fromBackbone(context, "history", async () => {
+      const since = log && from !== undefined ? { offset: await offsetBefore(log, channel, from), epoch: "" } : given;
+      return historyOf(
         namespace,
         { channel, ...(limit !== undefined && { limit }), ...(since && { since }), ...(reverse && { reverse }) },
         context.history,
-      ),
-    );
+      );
+    });
     return {
       publications: messages.map(({ data, ...rest }) => ({ data: JSON.parse(data) as Json, ...rest })),
       epoch,

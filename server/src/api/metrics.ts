@@ -5,6 +5,7 @@ import { BackboneError } from "../backbones/contract.ts";
 import type { GatewayObserver, JobEvent } from "../gateway/observer.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { Published } from "../namespaces/publisher.ts";
+import type { ArchiveObserver } from "../storage/archiver.ts";
 import type { QueueSample, QueueSampler } from "../queues/sampler.ts";
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -44,7 +45,7 @@ export type MetricSnapshot = readonly object[];
 
 type Aggregator = "sum" | "max";
 
-export class Metrics implements GatewayObserver {
+export class Metrics implements GatewayObserver, ArchiveObserver {
   readonly #registry = new Registry();
   readonly #described: MetricDescription[] = [];
   // Finding a metric by its labels costs as much as a delivery: those of the hot path are found once.
@@ -111,6 +112,20 @@ export class Metrics implements GatewayObserver {
     "1 while the queue hands out no jobs.",
     ["namespace", "queue"],
     "max",
+  );
+  readonly #archived = this.#counter("archived_total", "Messages copied into the storage behind the log.", [
+    "namespace",
+  ]);
+  readonly #archiveLag = this.#gauge(
+    "archive_lag_seconds",
+    "How long something has been waiting to be archived; 0 if nothing is, and in every process but the one that archives.",
+    ["namespace"],
+    "max",
+  );
+  readonly #archiveMissed = this.#counter(
+    "archive_missed_total",
+    "Times that the log had dropped messages before they could be archived.",
+    ["namespace"],
   );
   readonly #errors = this.#counter("backbone_errors_total", "Calls to backbones that failed.", ["operation", "reason"]);
   readonly #publishSeconds = this.#histogram("publish_seconds", "From accepting a publish to its answer.");
@@ -273,6 +288,20 @@ export class Metrics implements GatewayObserver {
   job({ name }: Namespace, group: string, event: JobEvent): void {
     this.#jobs.inc({ namespace: name, group: this.#groups.of(name, group), event });
   }
+
+  archived({ name }: Namespace, messages: number): void {
+    this.#archived.inc({ namespace: name }, messages);
+  }
+
+  archiveLag({ name }: Namespace, ms: number): void {
+    this.#archiveLag.set({ namespace: name }, ms / 1000);
+  }
+
+  archiveMissed({ name }: Namespace): void {
+    this.#archiveMissed.inc({ namespace: name });
+  }
+
+  archiveLate(): void {}
 
   backboneFailed(_namespace: Namespace | undefined, operation: string, error: unknown): void {
     const cause = error instanceof Error && error.cause instanceof BackboneError ? error.cause : error;

@@ -38,7 +38,7 @@ const page = z.object({
 export const history: Command = {
   name: "history",
   summary: "Print the messages that a channel keeps.",
-  usage: "CHANNEL [--limit 100] [--since EPOCH:OFFSET] [--reverse]",
+  usage: "CHANNEL [--limit 100] [--since EPOCH:OFFSET | --from TIME] [--reverse]",
   details:
     "Oldest first. On a terminal the last line, on standard error, says where to go on. Through the HTTP API, page by page.",
   options: {
@@ -47,6 +47,11 @@ export const history: Command = {
       type: "string",
       value: "POSITION",
       help: "Only what came after this position, EPOCH:OFFSET or OFFSET; with --reverse what came before.",
+    },
+    from: {
+      type: "string",
+      value: "TIME",
+      help: "Only what was accepted at this time or later: 2026-01-01, or 2026-01-01T12:00:00Z.",
     },
     reverse: { type: "boolean", short: "r", help: "Newest first." },
     json: JSON_LINES,
@@ -58,13 +63,17 @@ export const history: Command = {
     "todoku history chat:42",
     "todoku history chat:42 --reverse --limit 5",
     "todoku history chat:42 --limit all --json > chat.ndjson",
+    "todoku history chat:42 --from 2026-01-01",
   ],
   run: async (args, terminal) => {
     const channel = channelOf(args.words[0]);
     refuseMore(args, 1);
     const limit = args.text("limit") === "all" ? Infinity : (countOf(args, "limit") ?? STANDARD_LIMIT);
     const api = new ApiClient(serverAddress(args, terminal, "api"), terminal.stopped);
-    const request = { channel, limit, since: sinceOf(args), reverse: args.flag("reverse") };
+    const request = { channel, limit, since: sinceOf(args), from: fromOf(args), reverse: args.flag("reverse") };
+    if (request.from !== undefined && (request.since || request.reverse)) {
+      throw new UsageError("--from goes forward from a time: leave out --since and --reverse");
+    }
     return (await print(api, request, terminal)) ? EXIT.ok : EXIT.interrupted;
   },
 };
@@ -73,13 +82,15 @@ interface Request {
   readonly channel: string;
   readonly limit: number;
   readonly since: GivenPosition | undefined;
+  /** ms since 1970. */
+  readonly from: number | undefined;
   readonly reverse: boolean;
 }
 
 /** Resolves with whether everything asked for was printed. */
 async function print(
   api: ApiClient,
-  { channel, limit, since, reverse }: Request,
+  { channel, limit, since, from, reverse }: Request,
   terminal: Terminal,
 ): Promise<boolean> {
   const colours = paint(terminal.color);
@@ -90,7 +101,7 @@ async function print(
     const { publications, epoch, offset } = await pageOf(api, {
       channel,
       limit: asked,
-      ...(after && { since: after }),
+      ...(after ? { since: after } : from !== undefined && { from }),
       ...(reverse && { reverse }),
     });
     for (const publication of publications) {
@@ -132,6 +143,17 @@ function ending(head: { epoch: string; offset: number }, last: number | undefine
     return `nothing is kept ${reverse ? "before" : "after"} that; the channel is at ${head.epoch}:${head.offset}`;
   if (!reverse && last === head.offset) return `that is all; the channel is at ${head.epoch}:${head.offset}`;
   return `more: --since ${head.epoch}:${last}`;
+}
+
+/** A day without a time begins at midnight UTC. */
+function fromOf(args: Arguments): number | undefined {
+  const text = args.text("from");
+  if (text === undefined) return undefined;
+  const time = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(time) || time < 0) {
+    throw new UsageError(`--from takes a time such as 2026-01-01 or 2026-01-01T12:00:00Z, not ${JSON.stringify(text)}`);
+  }
+  return time;
 }
 
 function sinceOf(args: Arguments): GivenPosition | undefined {

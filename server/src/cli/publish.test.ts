@@ -187,6 +187,21 @@ describe("todoku publish and history, against a real server", () => {
     assert.deepEqual(await offsets("--since", "3", "--reverse"), [2, 1]);
   });
 
+  test("history from a time", async () => {
+    const [first, second] = rows((await run(["publish", "chat:times", "-"], "1\n2")).out);
+    const all = rows((await run(["history", "chat:times"])).out);
+    const from = async (...args: string[]): Promise<unknown[]> =>
+      rows((await run(["history", "chat:times", "--from", ...args])).out).map(({ offset }) => offset);
+    assert.deepEqual(await from("2026-01-01"), [first?.["offset"], second?.["offset"]]);
+    assert.deepEqual(await from(new Date(Number(all[0]?.["time"])).toISOString(), "-n", "1"), [first?.["offset"]]);
+    assert.deepEqual(await from("2999-01-01"), []);
+    const odd = await run(["history", "chat:times", "--from", "yesterday"]);
+    assert.equal(odd.code, EXIT.usage);
+    assert.match(odd.error, /--from takes a time such as 2026-01-01 .*, not "yesterday"/);
+    const both = await run(["history", "chat:times", "--from", "2026-01-01", "--reverse"]);
+    assert.match(both.error, /--from goes forward from a time: leave out --since and --reverse/);
+  });
+
   test("history that is not there", async () => {
     const nothing = await run(["history", "chat:empty"]);
     assert.deepEqual([nothing.code, nothing.out], [EXIT.ok, ""]);

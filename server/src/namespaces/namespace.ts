@@ -2,6 +2,7 @@
 import { namespaceOf } from "@todoku/protocol";
 import type { Backbone, Bus, Cursors, Delivery, Log, Queue, Redelivery, Retention } from "../backbones/contract.ts";
 import type { NamespaceConfig } from "../config.ts";
+import type { Archive } from "../storage/archive.ts";
 import type { Backoff } from "../units.ts";
 
 export interface Namespace {
@@ -10,8 +11,10 @@ export interface Namespace {
   readonly rules: NamespaceConfig;
   readonly delivery: Delivery;
   readonly bus: Bus;
-  /** Absent: the channels keep nothing and have no positions. */
+  /** Absent: the channels keep nothing and have no positions. Reaches as far back as the storage, where there is one. */
   readonly log?: Log;
+  /** Present: what the log keeps is archived. */
+  readonly archive?: Archive;
   readonly cursors?: Cursors;
   /** Present: the channels are queues. */
   readonly queue?: NamespaceQueue;

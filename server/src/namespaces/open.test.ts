@@ -57,6 +57,8 @@ interface Refusal {
   readonly problem: string;
 }
 
+const ARCHIVE = { archive: { type: "postgres" as const, url: "postgres://db.example/todoku" } };
+
 const BUS_ONLY = like("bus-only", { without: ["log", "cursors", "queue"] });
 const WITHOUT_TIMES = like("plain", { queue: { deliverAt: false, ttl: false, results: false } });
 const WITHOUT_CURSORS = like("no-cursors", { without: ["cursors"], delivery: "exactly-once" });
@@ -68,7 +70,7 @@ const REFUSALS: readonly Refusal[] = [
     backbones: { m: MEMORY },
     problem:
       'namespace "chat" promises at-least-once, and "m" (memory) can keep at-most-once at most as its log (it does not survive a restart). ' +
-      "Use a backbone of type embedded or redis-streams, or set namespaces.chat.delivery to at-most-once",
+      "Use a backbone of type embedded or redis-streams or kafka, or set namespaces.chat.delivery to at-most-once",
   },
   {
     title: "exactly-once on memory, beside a backbone that can",
@@ -124,7 +126,7 @@ const REFUSALS: readonly Refusal[] = [
     backbones: { events: WITHOUT_CURSORS },
     problem:
       'namespace "chat" promises at-least-once and needs cursors for it, and "events" (no-cursors) has none. ' +
-      "Set namespaces.chat.cursors to a backbone of type embedded or redis-streams",
+      "Set namespaces.chat.cursors to a backbone of type embedded or redis-streams or kafka",
   },
   {
     title: "a bus and nothing that keeps messages",
@@ -155,7 +157,7 @@ const REFUSALS: readonly Refusal[] = [
     backbones: { plain: like("plain", { delivery: "exactly-once", dedupeWindowMs: 0 }) },
     problem:
       'namespace "chat" promises exactly-once, and "plain" (plain) recognises no repeated keys. ' +
-      "Use a backbone of type embedded or redis-streams",
+      "Use a backbone of type embedded or redis-streams or kafka",
   },
   {
     title: "deduplication of messages that are not kept",
@@ -245,6 +247,29 @@ const REFUSALS: readonly Refusal[] = [
     backbones: { disk: EMBEDDED },
     problem: `namespace "chat" is a queue, which keeps its jobs until they are done. Remove namespaces.chat.${key}`,
   })),
+  {
+    title: "a storage that is not configured",
+    rules: { backbone: "disk", delivery: "at-least-once", storage: "archve" },
+    backbones: { disk: EMBEDDED },
+    more: { storage: ARCHIVE },
+    problem:
+      'namespace "chat" names the storage "archve", which is not configured. Set namespaces.chat.storage to archive',
+  },
+  {
+    title: "a storage for what is not kept",
+    rules: { backbone: "disk", delivery: "at-most-once", storage: "archive" },
+    backbones: { disk: EMBEDDED },
+    more: { storage: ARCHIVE },
+    problem:
+      'namespace "chat" names the storage "archive", and keeps no messages that could be archived. Give it namespaces.chat.retention or a stronger delivery, or remove namespaces.chat.storage',
+  },
+  {
+    title: "a queue with a storage",
+    rules: { backbone: "disk", queue: {}, storage: "archive" },
+    backbones: { disk: EMBEDDED },
+    more: { storage: ARCHIVE },
+    problem: 'namespace "chat" is a queue, which keeps its jobs until they are done. Remove namespaces.chat.storage',
+  },
   {
     title: "a queue with a retention",
     rules: { backbone: "disk", queue: {}, retention: { age: "1d" } },

@@ -1,9 +1,18 @@
 /** Puts the namespaces together from the configuration, and refuses every promise that cannot be kept. */
 import { checkChannel, namespaceOf } from "@todoku/protocol";
-import { DELIVERIES, type Backbone, type Capabilities, type Delivery, type Facet } from "../backbones/contract.ts";
+import {
+  DELIVERIES,
+  type Backbone,
+  type Bus,
+  type Capabilities,
+  type Delivery,
+  type Facet,
+  type Log,
+} from "../backbones/contract.ts";
 import { BACKBONE_TYPES } from "../backbones/registry.ts";
 import type { Config, NamespaceConfig } from "../config.ts";
 import { ConfigError } from "../config-error.ts";
+import { Archive, type ArchivePlace } from "../storage/archive.ts";
 import { formatDuration } from "../units.ts";
 import { Namespaces, type Namespace } from "./namespace.ts";
 
@@ -13,12 +22,17 @@ const DEFAULT_DEDUPE_MS = 600_000;
 
 /**
  * @param backbones By their configured names; they need not be open yet.
+ * @param storages By their configured names; one that is not there is checked, and nothing is archived in it.
  * @throws ConfigError that lists every impossible promise, each with its namespace, its backbone, and what could keep it.
  */
-export function openNamespaces(config: Config, backbones: ReadonlyMap<string, Backbone>): Namespaces {
+export function openNamespaces(
+  config: Config,
+  backbones: ReadonlyMap<string, Backbone>,
+  storages: ReadonlyMap<string, ArchivePlace> = new Map(),
+): Namespaces {
   const problems: string[] = [];
   const namespaces = Object.entries(config.namespaces).flatMap(([name, rules]) => {
-    const plan = new Plan(name, rules, config, backbones);
+    const plan = new Plan(name, rules, config, backbones, storages);
     problems.push(...plan.problems);
     return plan.namespace ? [plan.namespace] : [];
   });
@@ -34,12 +48,20 @@ class Plan {
   readonly #rules: NamespaceConfig;
   readonly #config: Config;
   readonly #backbones: ReadonlyMap<string, Backbone>;
+  readonly #storages: ReadonlyMap<string, ArchivePlace>;
 
-  constructor(name: string, rules: NamespaceConfig, config: Config, backbones: ReadonlyMap<string, Backbone>) {
+  constructor(
+    name: string,
+    rules: NamespaceConfig,
+    config: Config,
+    backbones: ReadonlyMap<string, Backbone>,
+    storages: ReadonlyMap<string, ArchivePlace>,
+  ) {
     this.#name = name;
     this.#rules = rules;
     this.#config = config;
     this.#backbones = backbones;
+    this.#storages = storages;
     this.namespace = this.#compose();
   }
 
@@ -65,17 +87,20 @@ class Plan {
     if (cursors && cursors.backbone !== log?.backbone) this.#checkDelivery(cursors, "cursors");
     this.#checkDeadLetters();
     this.#checkTokens();
+    this.#checkStorage(keeps);
     if (!bus || (keeps && (!log || !cursors)) || !bus.backbone.bus) return undefined;
     const dedupeMs = log
       ? (this.#rules.dedupe ?? Math.min(DEFAULT_DEDUPE_MS, log.backbone.capabilities.dedupeWindowMs))
       : 0;
     const { age, messages, bytes } = retention ?? {};
+    const archive = log?.backbone.log && this.#archive(log.backbone.log, bus.backbone.bus);
     return {
       name: this.#name,
       rules: this.#rules,
       delivery,
       bus: bus.backbone.bus,
-      ...(log?.backbone.log && { log: log.backbone.log }),
+      ...(log?.backbone.log && { log: archive?.log ?? log.backbone.log }),
+      ...(archive && { archive }),
       ...(cursors?.backbone.cursors && { cursors: cursors.backbone.cursors }),
       announces: log?.backbone === bus.backbone && bus.backbone.capabilities.announces,
       retention: retention
@@ -135,7 +160,7 @@ class Plan {
 
   /** What only makes sense for channels that are no queues. */
   #checkQueueRules(): void {
-    for (const key of ["retention", "log", "cursors"] as const) {
+    for (const key of ["retention", "log", "cursors", "storage"] as const) {
       if (this.#rules[key] === undefined) continue;
       this.#refuse(`is a queue, which keeps its jobs until they are done. Remove ${this.#path(key)}`);
     }
@@ -283,6 +308,29 @@ class Plan {
       `takes messages of ${this.#config.client.message_bytes} bytes, and ${label(name, backbone)} takes ${messageBytes} at most. ` +
         "Lower client.message_bytes",
     );
+  }
+
+  #checkStorage(keeps: boolean): void {
+    const { storage } = this.#rules;
+    if (storage === undefined) return;
+    const configured = Object.keys(this.#config.storage);
+    if (!configured.includes(storage)) {
+      this.#refuse(
+        `names the storage ${JSON.stringify(storage)}, which is not configured. Set ${this.#path("storage")} to ` +
+          (configured.length === 0 ? "a storage, and add it under storage" : list(configured)),
+      );
+    } else if (!keeps) {
+      this.#refuse(
+        `names the storage ${JSON.stringify(storage)}, and keeps no messages that could be archived. ` +
+          `Give it ${this.#path("retention")} or a stronger delivery, or remove ${this.#path("storage")}`,
+      );
+    }
+  }
+
+  #archive(log: Log, bus: Bus): Archive | undefined {
+    const { storage } = this.#rules;
+    const place = storage === undefined ? undefined : this.#storages.get(storage);
+    return place && new Archive(this.#name, log, bus, place);
   }
 
   #checkDeadLetters(): void {

@@ -1,0 +1,299 @@
+/**
+ * Copies what a namespace's log keeps into its storage: one archiver at a time among all processes, each channel from where it
+ * stands. Publishing never waits for it. What it is told of is copied at once; what nobody told it of is found by looking through
+ * the channels from time to time.
+ */
+import { inEpoch, sharedHistory } from "@todoku/protocol";
+import type { Head, Log, Range } from "../backbones/contract.ts";
+import type { Clock } from "../clock.ts";
+import type { Namespace } from "../namespaces/namespace.ts";
+import type { Duty, Standing, Storage, Stretch } from "./contract.ts";
+
+/** What an archiver tells about its work. */
+export interface ArchiveObserver {
+  /** So many messages were archived. */
+  archived(namespace: Namespace, messages: number): void;
+  /** The oldest message that is not archived yet was accepted so long ago; 0: all are. */
+  archiveLag(namespace: Namespace, ms: number): void;
+  /** The log has dropped what was not archived yet. */
+  archiveMissed(namespace: Namespace, channel: string, from: number, to: number): void;
+  /** The log will drop soon what is not archived yet. */
+  archiveLate(namespace: Namespace, channel: string, why: string): void;
+  backboneFailed(namespace: Namespace, operation: string, error: unknown): void;
+}
+
+export interface ArchiverOptions {
+  readonly namespace: Namespace;
+  readonly log: Log;
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly observer: ArchiveObserver;
+  /** Where hints come from. */
+  listen(heard: (channels: readonly string[]) => void): Promise<() => Promise<void>>;
+  /** How long the storage keeps messages, in ms; absent: for ever. */
+  readonly keepMs?: number;
+}
+
+const CHANNELS_AT_ONCE = 100;
+const MESSAGES_PER_CHANNEL = 1000;
+const BYTES_PER_CHANNEL = 1024 * 1024;
+const LOOK_MS = 30_000;
+const AGAIN_MS = 1000;
+const DUTY_MS = 3000;
+const STOP_MS = 2000;
+const FORGET_MS = 3_600_000;
+const WARN_MS = 60_000;
+/** Channels whose standings are known without asking. */
+const REMEMBERED = 100_000;
+/** Of the retention: what is not archived by then is warned of. */
+const LATE = 0.5;
+
+/** A piece of a channel's log on its way into the storage. */
+interface Piece {
+  readonly stretch: Stretch;
+  /** There is more to read. */
+  readonly more: boolean;
+  /** What the log has dropped before it was archived. */
+  readonly missed?: { readonly from: number; readonly to: number };
+}
+
+export class Archiver {
+  readonly #options: ArchiverOptions;
+  /** Channels that are not archived up to their heads, each with the time since when; ms since 1970. */
+  readonly #behind = new Map<string, number>();
+  /** Where channels stood when the storage last said so. */
+  readonly #stood = new Map<string, Standing>();
+  #wake: () => void = () => {};
+  #deaf: (() => Promise<void>) | undefined;
+  #stopped = false;
+  #mine = false;
+  #run: Promise<void> = Promise.resolve();
+  #nextLook = 0;
+  #nextForget = 0;
+  #nextWarning = 0;
+
+  constructor(options: ArchiverOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#run = this.#serve();
+  }
+
+  /** Resolves when nothing is under way any more, or the storage is not worth waiting for: nothing is written twice. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wake();
+    const { promise: impatient, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.after(STOP_MS, resolve);
+    await Promise.race([this.#run, impatient]);
+    cancel();
+  }
+
+  async #serve(): Promise<void> {
+    const { storage, namespace } = this.#options;
+    while (!this.#stopped) {
+      try {
+        const duty = await storage.take(`archive ${namespace.name}`);
+        if (duty) await this.#whileMine(duty);
+        else await this.#rest();
+      } catch (error) {
+        await this.#failed(error);
+      }
+      await this.#pause(DUTY_MS);
+    }
+    await this.#rest();
+  }
+
+  async #whileMine(duty: Duty): Promise<void> {
+    this.#mine = true;
+    const lose = (): void => {
+      this.#mine = false;
+      this.#wake();
+    };
+    void duty.lost.then(lose);
+    try {
+      await this.#follow();
+      this.#nextLook = 0;
+      while (this.#mine && !this.#stopped) await this.#turn();
+    } finally {
+      await duty.giveUp();
+    }
+  }
+
+  /** Listens to what is written, also while the storage is away: somebody must know how much waits. */
+  async #follow(): Promise<void> {
+    this.#deaf ??= await this.#options.listen((channels) => {
+      for (const channel of channels) this.#note(channel);
+      this.#wake();
+    });
+  }
+
+  /** Another process archives. */
+  async #rest(): Promise<void> {
+    const { namespace, observer } = this.#options;
+    const deaf = this.#deaf;
+    this.#deaf = undefined;
+    this.#behind.clear();
+    this.#stood.clear();
+    observer.archiveLag(namespace, 0);
+    await deaf?.().catch(() => {});
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const { namespace, observer } = this.#options;
+    observer.backboneFailed(namespace, "archive", error);
+    try {
+      await this.#follow();
+    } catch (deafness) {
+      observer.backboneFailed(namespace, "subscribe", deafness);
+    }
+    observer.archiveLag(namespace, this.#lag());
+    await this.#warn();
+  }
+
+  async #turn(): Promise<void> {
+    const { clock, namespace, observer } = this.#options;
+    try {
+      if (clock.now() >= this.#nextLook) await this.#look();
+      await this.#forget();
+      const channels = [...this.#behind.keys()].slice(0, CHANNELS_AT_ONCE);
+      if (channels.length > 0) await this.#archive(channels);
+      observer.archiveLag(namespace, this.#lag());
+      if (this.#behind.size === 0) await this.#pause(this.#nextLook - clock.now());
+    } catch (error) {
+      await this.#failed(error);
+      await this.#pause(AGAIN_MS);
+    }
+  }
+
+  /** Finds the channels that are not archived up to their heads. */
+  async #look(): Promise<void> {
+    const { log, storage, namespace, clock } = this.#options;
+    let next: string | undefined;
+    do {
+      const page = await log.channels(namespace.name, next);
+      for (let i = 0; i < page.channels.length; i += CHANNELS_AT_ONCE) {
+        const channels = page.channels.slice(i, i + CHANNELS_AT_ONCE);
+        const [heads, standings] = await Promise.all([log.heads(channels), storage.standings(channels)]);
+        for (const [at, channel] of channels.entries()) {
+          const [head, standing] = [heads[at], standings[at]];
+          if (head && !(standing && inEpoch(standing, head)?.offset === head.offset)) this.#note(channel);
+        }
+      }
+      next = page.next;
+    } while (next !== undefined && !this.#stopped);
+    this.#nextLook = clock.now() + LOOK_MS;
+  }
+
+  async #archive(channels: readonly string[]): Promise<void> {
+    const { storage, namespace, observer } = this.#options;
+    const standings = await storage.standings(channels);
+    // Whoever writes from now on says so again.
+    const since = new Map(channels.map((channel) => [channel, this.#behind.get(channel)]));
+    for (const channel of channels) this.#behind.delete(channel);
+    const pieces: Piece[] = [];
+    try {
+      for (const piece of await Promise.all(channels.map((channel, i) => this.#read(channel, standings[i])))) {
+        if (piece) pieces.push(piece);
+      }
+      if (pieces.length > 0) await storage.write(pieces.map(({ stretch }) => stretch));
+    } catch (error) {
+      for (const [channel, time] of since) this.#note(channel, time);
+      throw error;
+    }
+    for (const { stretch, more, missed } of pieces) {
+      const { channel, epoch, upTo, messages } = stretch;
+      this.#remember({ channel, epoch, offset: upTo });
+      if (more) this.#note(channel, messages.at(-1)?.time);
+      if (missed) observer.archiveMissed(namespace, channel, missed.from, missed.to);
+    }
+    observer.archived(
+      namespace,
+      pieces.reduce((sum, { stretch }) => sum + stretch.messages.length, 0),
+    );
+  }
+
+  /** What follows in the log; undefined if nothing does. */
+  async #read(channel: string, standing: Standing | undefined): Promise<Piece | undefined> {
+    const read = (after: number): Promise<Range> =>
+      this.#options.log.read(channel, { after, limit: MESSAGES_PER_CHANNEL, maxBytes: BYTES_PER_CHANNEL });
+    const guess = standing?.offset ?? 0;
+    const first = await read(guess);
+    // In an epoch that shares a part of the old one only, it goes on from there.
+    const known = standing && (inEpoch(standing, first)?.offset ?? sharedHistory(standing, first));
+    const begin = known ?? 0;
+    const range = begin === guess ? first : await read(begin);
+    const after = Math.max(begin, range.trimmed);
+    const upTo = range.messages.at(-1)?.offset ?? after;
+    if (standing?.epoch === range.epoch && upTo <= standing.offset) return undefined;
+    const { epoch, forks, messages, head } = range;
+    return {
+      stretch: { channel, epoch, ...(forks && { forks }), after, upTo, messages },
+      more: upTo < head,
+      ...(known !== undefined && after > known && { missed: { from: known, to: after } }),
+    };
+  }
+
+  async #forget(): Promise<void> {
+    const { storage, keepMs, clock } = this.#options;
+    const now = clock.now();
+    if (keepMs === undefined || now < this.#nextForget) return;
+    await storage.forget(now - keepMs);
+    this.#nextForget = now + FORGET_MS;
+  }
+
+  /** Says which channels the log will trim before they are archived, if this goes on. */
+  async #warn(): Promise<void> {
+    const { log, clock, namespace, observer } = this.#options;
+    const now = clock.now();
+    if (now < this.#nextWarning) return;
+    const { ageMs = Infinity, messages = Infinity } = namespace.retention;
+    const channels = [...this.#behind.keys()].slice(0, CHANNELS_AT_ONCE);
+    const heads = await log.heads(channels).catch((): readonly Head[] => []);
+    for (const [i, channel] of channels.entries()) {
+      const waited = now - (this.#behind.get(channel) ?? now);
+      const stood = this.#stood.get(channel);
+      const left = (heads[i]?.offset ?? 0) - (stood?.offset ?? 0);
+      if (waited <= LATE * ageMs && left <= LATE * messages) continue;
+      observer.archiveLate(
+        namespace,
+        channel,
+        waited > LATE * ageMs ? `for ${Math.round(waited / 1000)} s` : `${left} messages`,
+      );
+      this.#nextWarning = now + WARN_MS;
+      return;
+    }
+  }
+
+  #note(channel: string, since: number = this.#options.clock.now()): void {
+    this.#behind.set(channel, Math.min(since, this.#behind.get(channel) ?? since));
+  }
+
+  #remember(standing: Standing): void {
+    this.#stood.delete(standing.channel);
+    this.#stood.set(standing.channel, standing);
+    if (this.#stood.size <= REMEMBERED) return;
+    for (const oldest of this.#stood.keys()) {
+      this.#stood.delete(oldest);
+      return;
+    }
+  }
+
+  /** In ms. */
+  #lag(): number {
+    let oldest = Infinity;
+    for (const since of this.#behind.values()) oldest = Math.min(oldest, since);
+    return oldest === Infinity ? 0 : Math.max(0, this.#options.clock.now() - oldest);
+  }
+
+  /** Until `ms` have passed, or somebody wakes it. */
+  async #pause(ms: number): Promise<void> {
+    if (this.#stopped) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const cancel = this.#options.clock.after(Math.max(0, ms), resolve);
+    await promise;
+    cancel();
+  }
+}
