@@ -95,7 +95,9 @@ export const bareLmdb: JobSystem = {
 export const bareMemory: JobSystem = {
   name: "the backbone's calls in a bare loop",
   start: async (setting) => {
-    const { queue } = new MemoryBackbone({}, systemClock);
+    const backbone = new MemoryBackbone({}, systemClock);
+    await backbone.open();
+    const { queue } = backbone;
     const redelivery = {
       maxAttempts: MOST_ATTEMPTS,
       backoff: { firstMs: FIRST_MS, lastMs: LAST_MS },
@@ -115,6 +117,7 @@ export const bareMemory: JobSystem = {
       [Symbol.asyncDispose]: async () => {
         stop.abort();
         await loops;
+        await backbone.close();
       },
     };
   },

@@ -186,7 +186,7 @@ export class LocalQueue {
     for (const [id, dead] of found) {
       this.#bury(queue, row, id, dead);
       const key: [string, number] = [queue, dead.number];
-      if (!this.#tables.jobs.get(key)) {
+      if (!this.#tables.jobs.doesExist(key)) {
         this.#tables.jobs.putSync(key, { job: dead.job });
         row.jobs++;
       }

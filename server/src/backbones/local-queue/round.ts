@@ -93,9 +93,9 @@ export class Round {
   /** This group is through with the job, which goes when all are. */
   finish(number: number): void {
     const wanted = this.#row.groups.some(
-      ({ name, cursor }) => number > cursor || this.#tables.states.get([this.#queue, name, number]) !== undefined,
+      ({ name, cursor }) => number > cursor || this.#tables.states.doesExist([this.#queue, name, number]),
     );
-    if (wanted || !this.#tables.jobs.get([this.#queue, number])) return;
+    if (wanted || !this.#tables.jobs.doesExist([this.#queue, number])) return;
     this.#tables.jobs.removeSync([this.#queue, number]);
     this.#row.jobs--;
   }

@@ -11,6 +11,10 @@ export class SortedTable<K extends Key, V> implements Table<K, V> {
     return row && compare(row.key, key) === 0 ? row.value : undefined;
   }
 
+  doesExist(key: K): boolean {
+    return this.get(key) !== undefined;
+  }
+
   putSync(key: K, value: V): void {
     const at = this.#at(key);
     const row = this.#rows[at];

@@ -11,6 +11,8 @@ export interface TableRange<K> {
 /** A table sorted by its keys, part by part. It is read and written within one transaction. */
 export interface Table<K, V> {
   get(key: K): V | undefined;
+  /** Reads no value: a job's may be long. */
+  doesExist(key: K): boolean;
   putSync(key: K, value: V): unknown;
   removeSync(key: K): unknown;
   getRange(range: TableRange<K>): Iterable<{ key: K; value: V }>;
