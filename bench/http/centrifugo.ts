@@ -10,7 +10,7 @@ import { setTimeout as after } from "node:timers/promises";
 import { build, CACHE, programOf, type Recipe } from "../built.ts";
 import { ContenderProcess } from "../contender-process.ts";
 import { SECRET } from "../servers/token.ts";
-import { API_KEY, type HttpServer } from "./http-server.ts";
+import { API_KEY, NAMESPACE, type HttpServer } from "./http-server.ts";
 
 const VERSION = "6.9.1";
 const PATIENCE_MS = 20_000;
@@ -35,7 +35,10 @@ export const centrifugoHttp: HttpServer = {
     writeFileSync(file, JSON.stringify(configOf(port)));
     const process = new ContenderProcess(programOf(RECIPE), ["--config", file]);
     process.afterwards(() => rmSync(folder, { recursive: true, force: true }));
-    await untilListening(port);
+    // It never says so; but if it ends, its last words say why.
+    const ended = process.says("listening");
+    ended.catch(() => {});
+    await Promise.race([untilListening(port), ended]);
     return process;
   },
 };
@@ -45,7 +48,7 @@ function configOf(port: number): object {
     http_server: { address: "127.0.0.1", port: String(port) },
     http_api: { key: API_KEY },
     client: { token: { hmac_secret_key: SECRET } },
-    channel: { namespaces: [{ name: "c", allow_subscribe_for_client: true }] },
+    channel: { namespaces: [{ name: NAMESPACE, allow_subscribe_for_client: true }] },
     log: { level: "info" },
   };
 }

@@ -7,7 +7,7 @@ import { cpuSeconds } from "../process-cost.ts";
 import type { Contender, Measured } from "../scenario.ts";
 import { tokenOf } from "../servers/token.ts";
 import { HttpClient, postOf } from "./http-client.ts";
-import { API_KEY, type HttpServer } from "./http-server.ts";
+import { API_KEY, NAMESPACE, type HttpServer } from "./http-server.ts";
 
 export interface HttpPublishOptions {
   readonly connections: number;
@@ -18,7 +18,7 @@ export interface HttpPublishOptions {
   readonly measuredSeconds: number;
 }
 
-const CHANNEL = "c:0";
+const CHANNEL = `${NAMESPACE}:0`;
 /** Rounds of all connections that a subscriber receives, and checks, behind the measurement. */
 const CHECKED_ROUNDS = 4;
 const CHECK_MS = 10_000;

@@ -13,5 +13,7 @@ export interface HttpServer {
   readonly deaf?: boolean;
 }
 
+/** Of the channels that are published to. Centrifugo wants two letters or more. */
+export const NAMESPACE = "ch";
 /** Every server is given it, and checks that callers have it. */
 export const API_KEY = "the benchmarks' key";

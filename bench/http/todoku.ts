@@ -2,13 +2,18 @@
 import path from "node:path";
 import { ContenderProcess } from "../contender-process.ts";
 import { configOf } from "../servers/todoku.ts";
-import { API_KEY, type HttpServer } from "./http-server.ts";
+import { API_KEY, NAMESPACE, type HttpServer } from "./http-server.ts";
 
 export const todokuHttp: HttpServer = {
   name: "todoku",
   start: async (port) => {
-    const { auth, ...rest } = configOf("at-most-once", "");
-    const config = { ...rest, http: { port }, auth: { ...auth, api_keys: [{ id: "bench", key: API_KEY }] } };
+    const { auth, namespaces, ...rest } = configOf("at-most-once", "");
+    const config = {
+      ...rest,
+      http: { port },
+      auth: { ...auth, api_keys: [{ id: "bench", key: API_KEY }] },
+      namespaces: { [NAMESPACE]: namespaces?.["c"] },
+    };
     return listening(path.join(import.meta.dirname, "todoku-program.ts"), JSON.stringify(config));
   },
 };
