@@ -7,21 +7,24 @@ import path from "node:path";
 import { test } from "node:test";
 import { needBroker } from "../../scripts/brokers/need.ts";
 import { enter, type Chatter, type Line } from "./chat.ts";
-import { GATEWAYS, type Backbone } from "./configs.ts";
+import { BACKBONES, type Backbone } from "./configs.ts";
 import { startChatService } from "./service.ts";
 
 const redis = await needBroker("redis");
+const kafka = await needBroker("kafka");
 const START = path.join(import.meta.dirname, "start.ts");
 
-for (const backbone of Object.keys(GATEWAYS) as Backbone[]) {
-  const skip = backbone === "embedded" ? false : redis.skip;
+for (const backbone of Object.keys(BACKBONES) as Backbone[]) {
+  const { broker } = BACKBONES[backbone];
+  const needed = broker && { redis, kafka }[broker];
+  const skip = needed?.skip ?? false;
 
   test(
     `the same chat on ${backbone}: everybody hears everything, in one order, whatever gateway they came to`,
     { skip },
     async () => {
       const folder = mkdtempSync(path.join(tmpdir(), "todoku-chat-test-"));
-      const where = redis.skip === false && backbone !== "embedded" ? (redis.urls[0] ?? "") : folder;
+      const where = needed?.skip === false ? (needed.urls[0] ?? "") : folder;
       const service = await startChatService(backbone, where);
       const chatters: Chatter[] = [];
       try {

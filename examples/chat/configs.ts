@@ -1,12 +1,18 @@
-/** The same chat on three backbones: one process, a bus between gateways, and a bus with a memory. */
+/** The same chat on four backbones: one process, a bus between gateways, and two with a memory. */
 import type { ConfigInput } from "todoku";
 
-export type Backbone = "embedded" | "redis-pubsub" | "redis-streams";
+export type Backbone = "embedded" | "redis-pubsub" | "redis-streams" | "kafka";
 
-/** How many gateways may share the backbone. */
-export const GATEWAYS: Readonly<Record<Backbone, number>> = { embedded: 1, "redis-pubsub": 2, "redis-streams": 2 };
+/** How many gateways share the backbone, and the broker of `npm run brokers` that they meet on. */
+export const BACKBONES: Readonly<Record<Backbone, { readonly gateways: number; readonly broker?: "redis" | "kafka" }>> =
+  {
+    embedded: { gateways: 1 },
+    "redis-pubsub": { gateways: 2, broker: "redis" },
+    "redis-streams": { gateways: 2, broker: "redis" },
+    kafka: { gateways: 2, broker: "kafka" },
+  };
 
-/** `where` is a folder for `embedded`, and a Redis URL for the others. */
+/** `where` is a folder for `embedded`, and the address of the broker for the others. */
 export function configOf(backbone: Backbone, where: string): ConfigInput {
   const open = { backbone: "main", subscribe: "any", publish: "any" } as const;
   switch (backbone) {
@@ -23,6 +29,11 @@ export function configOf(backbone: Backbone, where: string): ConfigInput {
     case "redis-streams":
       return {
         backbones: { main: { type: "redis-streams", url: where } },
+        namespaces: { chat: { ...open, delivery: "exactly-once" } },
+      };
+    case "kafka":
+      return {
+        backbones: { main: { type: "kafka", brokers: [where], partitions: 3 } },
         namespaces: { chat: { ...open, delivery: "exactly-once" } },
       };
   }

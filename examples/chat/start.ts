@@ -1,5 +1,5 @@
 /**
- * A chat in terminals, over two gateways and Redis.
+ * A chat in terminals, over two gateways and a broker.
  *
  *     npm run example chat -- --name Ann                              serves it, and lets Ann in
  *     npm run example chat -- --name Ben --join ws://127.0.0.1:8020   a second terminal
@@ -12,7 +12,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { borrowBroker } from "../borrowed-broker.ts";
 import { enter } from "./chat.ts";
-import { GATEWAYS, type Backbone } from "./configs.ts";
+import { BACKBONES, type Backbone } from "./configs.ts";
 import { startChatService } from "./service.ts";
 
 const { values } = parseArgs({
@@ -37,8 +37,9 @@ for await (const line of lines) if (line.trim() !== "") await chatter.say(line.t
 for (const end of ends.toReversed()) await end();
 
 async function serve(backbone: Backbone): Promise<string> {
-  if (!(backbone in GATEWAYS)) throw new Error(`--backbone is one of ${Object.keys(GATEWAYS).join(", ")}`);
-  const where = backbone === "embedded" ? ownFolder() : await redis();
+  if (!(backbone in BACKBONES)) throw new Error(`--backbone is one of ${Object.keys(BACKBONES).join(", ")}`);
+  const { broker } = BACKBONES[backbone];
+  const where = broker ? await addressOf(broker) : ownFolder();
   const service = await startChatService(backbone, where, Number(values.port));
   ends.push(() => service.close());
   console.log(`${service.gateways.length} gateway(s) on ${backbone}; others join with --join ${service.url}`);
@@ -51,8 +52,8 @@ function ownFolder(): string {
   return folder;
 }
 
-async function redis(): Promise<string> {
-  const { urls, giveBack } = await borrowBroker("redis");
+async function addressOf(broker: string): Promise<string> {
+  const { urls, giveBack } = await borrowBroker(broker);
   ends.push(giveBack);
   return urls[0] ?? "";
 }

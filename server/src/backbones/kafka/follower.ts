@@ -97,6 +97,7 @@ export class Follower {
   readonly #mostBytes: number;
   readonly #followed = new Set<FollowedPartition>();
   readonly #loops = new Map<number, Promise<void>>();
+  readonly #pauses = new Set<() => void>();
   #stopLinger: (() => void) | undefined;
   #open = false;
 
@@ -124,6 +125,7 @@ export class Follower {
     const all = [...this.#followed];
     this.#followed.clear();
     for (const partition of all) partition.fail(closed);
+    for (const done of this.#pauses) done();
     await Promise.all([...this.#loops.values(), ...all.map(({ catchingUp }) => catchingUp)]);
   }
 
@@ -304,8 +306,17 @@ export class Follower {
     await this.#cluster.refresh().catch(() => {});
   }
 
+  /** Ends at once when this is closed. */
   #pause(): Promise<void> {
-    return new Promise((resolve) => this.#clock.after(PAUSE_MS, resolve));
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        this.#pauses.delete(done);
+        resolve();
+      };
+      const cancel = this.#clock.after(PAUSE_MS, done);
+      this.#pauses.add(done);
+    });
   }
 
   #letGo(): void {

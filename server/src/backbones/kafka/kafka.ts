@@ -122,8 +122,10 @@ export class KafkaBackbone implements Backbone {
     this.#listeners.clear();
     this.#snapshots.close();
     this.#appender.close();
+    // Its calls end when the connections do; and it is not to make them again.
+    const followed = this.#follower.close();
     await Promise.all([this.#cluster.close(), this.#topics.close()]);
-    await this.#follower.close();
+    await followed;
   }
 
   async check(): Promise<void> {
