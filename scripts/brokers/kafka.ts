@@ -48,7 +48,7 @@ export async function kafkaNodes(
   folder: string,
   count: number,
   { extra = {}, advertise = async (port) => port }: NodeOptions = {},
-): Promise<Cluster> {
+): Promise<Cluster & { readonly internal: readonly string[] }> {
   const ports = await freePorts(3 * count);
   const voters = Array.from({ length: count }, (_, i) => `${i + 1}@127.0.0.1:${ports[count + i]}`).join(",");
   const replicas = String(count);
@@ -72,12 +72,13 @@ export async function kafkaNodes(
         ...extra,
       });
       await kafkaTool("kafka.tools.StorageTool", "format", "-t", clusterId, "-c", node.file);
-      return { url: `127.0.0.1:${advertised}`, server: await node.server.start() };
+      return { url: `127.0.0.1:${advertised}`, inside: `127.0.0.1:${internal}`, server: await node.server.start() };
     }),
   );
-  const urls = nodes.map(({ url }) => url);
-  await untilKafkaIsWhole(urls);
-  return { urls, servers: nodes.map(({ server }) => server) };
+  // Where brokers meet, there is never a lock on the door.
+  const internal = nodes.map(({ inside }) => inside);
+  await untilKafkaIsWhole(internal);
+  return { urls: nodes.map(({ url }) => url), internal, servers: nodes.map(({ server }) => server) };
 }
 
 /** Resolves when all of these brokers are there and every partition has all of its replicas in sync. */
