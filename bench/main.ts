@@ -22,7 +22,10 @@ const { values, positionals } = parseArgs({
   options: { json: { type: "boolean" }, write: { type: "boolean" }, repeats: { type: "string" } },
 });
 const repeats = Number(values.repeats ?? REPEATS);
-const wanted = positionals.includes("all") ? SCENARIOS : SCENARIOS.filter(({ name }) => positionals.includes(name));
+const all = SCENARIOS.filter(({ apart }) => apart !== true);
+const wanted = SCENARIOS.filter(
+  (scenario) => positionals.includes(scenario.name) || (positionals.includes("all") && all.includes(scenario)),
+);
 const unknown = positionals.filter(
   (name) => !["all", "kafka-index", "costs"].includes(name) && !SCENARIOS.some((one) => one.name === name),
 );
@@ -44,10 +47,12 @@ if (positionals.length === 0 || unknown.length > 0) {
 
 function listScenarios(): void {
   console.log("npm run bench -- SCENARIO… | all [--repeats N] [--json] [--write]\n");
-  for (const { name, title, expectedSeconds } of SCENARIOS)
-    console.log(`  ${name.padEnd(16)} ${title}, ${minutes(expectedSeconds * REPEATS)}`);
-  const all = SCENARIOS.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
-  console.log(`  ${"all".padEnd(16)} ${minutes(all * REPEATS)}\n`);
+  for (const { name, title, expectedSeconds, apart } of SCENARIOS) {
+    const note = apart === true ? ", not one of `all`" : "";
+    console.log(`  ${name.padEnd(16)} ${title}, ${minutes(expectedSeconds * REPEATS)}${note}`);
+  }
+  const together = all.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
+  console.log(`  ${"all".padEnd(16)} ${minutes(together * REPEATS)}\n`);
   console.log("--write keeps the results in bench/results/ and makes docs/reference/benchmarks.md of them");
 }
 

@@ -62,6 +62,8 @@ export interface Scenario {
   readonly digits?: number;
   /** Of one repeat of everything on a quiet machine. */
   readonly expectedSeconds: number;
+  /** Takes long, and is run by its own name only: not one of `all`. */
+  readonly apart?: boolean;
   /** A contender that takes longer is given up; default 120. */
   readonly patienceSeconds?: number;
   readonly contenders: readonly Contender[];

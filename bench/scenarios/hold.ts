@@ -33,6 +33,7 @@ export const hold: Scenario = {
   better: "less",
   digits: 1,
   expectedSeconds: 150,
+  apart: true,
   patienceSeconds: 600,
   contenders: [holding("todoku, presence off", "live"), holding("todoku, presence, join and leave", "seen")],
   controls: [],

@@ -22,6 +22,7 @@ export const idleChannels: Scenario = {
   better: "less",
   digits: 2,
   expectedSeconds: 80,
+  apart: true,
   contenders: [following("todoku, at-most-once", "live"), following("todoku, at-least-once on disk", "kept")],
   controls: [],
 };

@@ -36,6 +36,7 @@ export const prediction: Scenario = {
   better: "less",
   digits: 0,
   expectedSeconds: 20,
+  apart: true,
   contenders: [
     { name: "predicted", measure: async () => [predicted()] },
     { name: "measured", measure: async () => [await measured()] },

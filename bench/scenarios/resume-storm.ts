@@ -23,6 +23,7 @@ export const resumeStorm: Scenario = {
   better: "less",
   digits: 2,
   expectedSeconds: 150,
+  apart: true,
   patienceSeconds: 600,
   contenders: [1, 1000, CLIENTS].map((channels) => storm(channels)),
   controls: [],

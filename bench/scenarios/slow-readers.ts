@@ -21,6 +21,7 @@ export const slowReaders: Scenario = {
   better: "less",
   digits: 1,
   expectedSeconds: 60,
+  apart: true,
   contenders: [flooded("todoku, at-most-once", "live"), flooded("todoku, at-least-once on disk", "kept")],
   controls: [],
   goals: ["todoku, at-most-once", "todoku, at-least-once on disk"].map((contender) => ({

@@ -20,6 +20,7 @@ export const workersDeliver: Scenario = {
   unit: "deliveries per CPU-second",
   better: "more",
   expectedSeconds: 110,
+  apart: true,
   contenders: contenders.map((server) =>
     deliveriesOf(server, {
       connections: 1000,
@@ -43,6 +44,7 @@ export const workersPublish: Scenario = {
   unit: "publishes per CPU-second",
   better: "more",
   expectedSeconds: 60,
+  apart: true,
   contenders: contenders.map((server): Contender =>
     publishesOf(server, { connections: 64, connect, underWay: 16, warmUpMs: 4000, measuredMs: 3000 }),
   ),

@@ -13,8 +13,7 @@ const DEFAULT_CHURN = 0.002;
 export const advise: Command = {
   name: "advise",
   summary: "Predict what a load needs: processes, machines, memory, servers of the broker.",
-  usage:
-    "--connections N --publishes N [--channels N] [--subscribers-per-channel N] [--size 200B] [--delivery at-least-once]",
+  usage: "--connections N --publishes N [--channels N] [--subscribers-per-channel N] [--size SIZE]",
   details:
     "A calculation from measured costs (docs/guide/scale.md says how), for planning: measure your own load before you rely on it. " +
     "Ends with 1 when what was asked for cannot be done.",
@@ -44,7 +43,7 @@ export const advise: Command = {
     help: HELP,
   },
   examples: [
-    "todoku advise --connections 50000 --publishes 500 --channels 10000 --subscribers-per-channel 5 --delivery at-least-once",
+    "todoku advise --connections 50000 --publishes 500 --channels 10000 --subscribers-per-channel 5",
     "todoku advise --connections 200000 --publishes 100 --size 1KiB --backbone redis-sharded",
   ],
   run: async (args, terminal) => {
