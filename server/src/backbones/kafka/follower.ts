@@ -194,6 +194,7 @@ export class Follower {
     let end: number | undefined;
     while (this.#isFollowed(partition) && !partition.joined) {
       try {
+        if (this.#isOfAnOldTopic(partition)) return;
         const leader = this.#cluster.leaderOf(partition.topic, partition.partition);
         if (leader === undefined) throw unavailable(this.#cluster.name, "no leader");
         if (partition.next === undefined) {
@@ -229,6 +230,7 @@ export class Follower {
 
   async #follow(node: number): Promise<void> {
     for (;;) {
+      for (const partition of this.#followed) this.#isOfAnOldTopic(partition);
       const mine = [...this.#followed].filter(
         (partition) =>
           partition.live && !partition.broken && this.#cluster.leaderOf(partition.topic, partition.partition) === node,
@@ -296,6 +298,16 @@ export class Follower {
         `acknowledged are lost. Set unclean.leader.election.enable=false on ${name}, and restart the gateways`,
     );
     partition.fail(partition.broken);
+  }
+
+  /** A topic that was deleted and made again is another one: there is nothing more to come from the old one. */
+  #isOfAnOldTopic(partition: FollowedPartition): boolean {
+    const { name, id } = partition.topic;
+    const now = this.#cluster.topic(name);
+    if (!now || now.id === id) return false;
+    partition.broken ??= unavailable(this.#cluster.name, `topic ${name} was deleted and made anew`);
+    partition.fail(partition.broken);
+    return true;
   }
 
   async #pauseAfter(what: unknown): Promise<void> {

@@ -81,13 +81,16 @@ export class OwnTopic<R extends Reading> {
   async follow(lane: OwnLane<R>): Promise<FollowedPartition> {
     const topic = await this.#ensure();
     const { partition, reading } = lane;
-    lane.followed ??= new FollowedPartition({ topic, partition, from: this.#from, reading });
+    if (lane.followed?.topic.id !== topic.id) {
+      lane.followed = new FollowedPartition({ topic, partition, from: this.#from, reading });
+    }
     await this.#follower.use(lane.followed);
     return lane.followed;
   }
 
   async #ensure(): Promise<Topic> {
-    const topic = await this.#topics.ensure(this.#wish);
+    const found = await this.#topics.ensure(this.#wish);
+    const topic = this.#cluster.topic(found.name) ?? found;
     for (const lane of this.#lanes) lane.topic = topic;
     this.#appender.wake();
     return topic;

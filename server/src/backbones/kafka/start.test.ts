@@ -137,6 +137,30 @@ describe("the start of the Kafka backbone", { skip: broker.skip }, () => {
     await assert.rejects(log.append("chat:1", message, { retention: {} }), /chat has 4 partitions/);
   });
 
+  test("a topic that was deleted and made anew is another epoch, without a restart", async () => {
+    const prefix = await on({});
+    const { log, bus } = opened.at(-1) ?? {};
+    assert.ok(log && bus);
+    const message = { id: "1", time: 0, data: "1" };
+    await bus.subscribe("chat:1", () => {});
+    const first = await log.append("chat:1", message, { retention: {} });
+    await admin.deleteTopics({ topics: [`${prefix}chat`] });
+    await admin.createTopics({ topics: [`${prefix}chat`], partitions: 3, replicas: 1 });
+    const deadline = Date.now() + 30_000;
+    for (let epoch = first.epoch; epoch === first.epoch;) {
+      assert.ok(Date.now() < deadline, "the epoch is the same after 30 s");
+      const [head] = await log.heads(["chat:1"]).catch(() => []);
+      epoch = head?.epoch ?? epoch;
+    }
+    const second = await log.append("chat:1", message, { retention: {} });
+    assert.notEqual(second.epoch, first.epoch);
+    const { messages } = await log.read("chat:1", { limit: 10 });
+    assert.deepEqual(
+      messages.map(({ offset }) => offset),
+      [second.offset],
+    );
+  });
+
   test("where no Kafka is, the error says where, why and which key", async () => {
     const [port = 0] = await freePorts(1);
     const backbone = await kafkaBackbone([`127.0.0.1:${port}`]);
