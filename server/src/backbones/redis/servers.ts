@@ -1,9 +1,10 @@
 /** The Redis servers behind a backbone, whatever their topology: who holds a key, and connections to each. */
 import { readFileSync } from "node:fs";
-import { Redis, type RedisOptions } from "ioredis";
+import type { Redis, RedisOptions } from "ioredis";
 import { redact } from "../../logger.ts";
 import { BackboneError } from "../contract.ts";
 import { asBackboneError } from "./failure.ts";
+import { LastingRedis } from "./lasting-redis.ts";
 import type { RedisConnection } from "./settings.ts";
 import { slotOf } from "./slot.ts";
 import { withinTime } from "./within-time.ts";
@@ -101,7 +102,7 @@ export class RedisServers {
 
   /** A connection of its own to a node, not connected yet. `purpose` is told in `CLIENT LIST`. */
   connectionTo(name: string, purpose: "sub" | "confirm" | "ingest"): Redis {
-    return new Redis({
+    return new LastingRedis({
       ...(this.isCluster ? this.#optionsOf(name) : this.#options()),
       connectionName: `${this.#settings.name}-${purpose}`,
     });
@@ -171,7 +172,7 @@ export class RedisServers {
   }
 
   #add(name: string, options: Options): Node {
-    const redis = new Redis(options);
+    const redis = new LastingRedis(options);
     // Failures come back from the calls, but not why a connection could not be made.
     redis.on("error", (error) => (this.#lastError = error));
     const node = { name, redis };
