@@ -81,7 +81,7 @@ client: { pong: soon, json_depth: 1.5 }
 auth:
   insecure: "yes"
 backbones:
-  a: { type: kafka }
+  a: { type: pulsar }
   b: { type: memory, bytes: -1MiB }
 namespaces:
   Chat: {}
@@ -95,7 +95,7 @@ namespaces:
       'client.pong is "soon": must be written like 250ms, 30s, 10m, 24h or 7d (F, line 5)',
       "client.json_depth is 1.5: must be a whole number (F, line 5)",
       "auth.insecure must be true or false (F, line 7)",
-      "backbones.a.type must be memory, embedded, redis-pubsub, redis-sharded or redis-streams (F, line 9)",
+      "backbones.a.type must be memory, embedded, redis-pubsub, redis-sharded, redis-streams or kafka (F, line 9)",
       'backbones.b.bytes is "-1MiB": must be written like 512B, 64KiB or 1MiB (F, line 10)',
       "namespaces.Chat is no name: a-z, then a-z 0-9 _ - (F, line 12)",
       'namespaces.chat.publish is "everyone": must be none, any, authenticated, subscribers or token (F, line 14)',

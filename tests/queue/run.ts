@@ -61,6 +61,9 @@ export async function queueRun(options: QueueRunOptions): Promise<QueueRun> {
   await using gateways = await Gateways.start(config, options);
   await using crew = new Crew(folder, tasksOf(gateways.urls, config, options));
   const producers = new Producers(gateways.urls, options.producers, options.rare);
+  const [gateway] = gateways.all;
+  if (!gateway) throw new Error("a run needs a gateway");
+  await untilManned(gateway);
 
   const stage = {
     gateways: gateways.all,
@@ -87,8 +90,6 @@ export async function queueRun(options: QueueRunOptions): Promise<QueueRun> {
   say(`${producers.acknowledged} jobs are acknowledged`);
   ended.abort();
   await trouble;
-  const [gateway] = gateways.all;
-  if (!gateway) throw new Error("a run needs a gateway");
   await untilEmpty(gateway);
   say("all are done");
   return {
@@ -163,6 +164,22 @@ class Gateways implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.all.map((gateway) => gateway[Symbol.asyncDispose]()));
+  }
+}
+
+/** A group is handed what is kept when it comes for the first time: what others had done before, it never sees. */
+async function untilManned(gateway: ServerProcess): Promise<void> {
+  const deadline = Date.now() + HEALED_WITHIN_MS;
+  for (;;) {
+    const manned = await Promise.all(
+      POSTS.map(async ({ queue, group }) => {
+        const { groups } = await gateway.api<{ groups: readonly { group: string }[] }>("queue_info", { queue });
+        return groups.some((one) => one.group === group);
+      }),
+    );
+    if (!manned.includes(false)) return;
+    if (Date.now() > deadline) throw new Error(`not every group has a worker after ${HEALED_WITHIN_MS / 1000} s`);
+    await after(100);
   }
 }
 

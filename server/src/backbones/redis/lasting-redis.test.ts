@@ -23,7 +23,7 @@ function connectorTo(port: number): typeof AbstractConnector & (new () => Abstra
       searches++;
       if (searches < 3) throw new Error("Connection is closed.");
       this.stream = connect(port, "127.0.0.1");
-      return this.stream as Socket;
+      return this.stream;
     }
   };
 }
