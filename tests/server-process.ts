@@ -119,7 +119,12 @@ export class ServerProcess implements AsyncDisposable {
 
   /** One call of the HTTP API. @throws Error with the answered error. */
   async api<Result>(method: string, body: object): Promise<Result> {
-    const response = await fetch(`${this.url}/api/${method}`, { method: "POST", body: JSON.stringify(body) });
+    const response = await fetch(`${this.url}/api/${method}`, {
+      method: "POST",
+      body: JSON.stringify(body),
+      // Servers are killed here, and Bun does not always notice in time that a connection which it keeps is dead.
+      keepalive: false,
+    });
     const answer = (await response.json()) as { result?: Result; error?: { code: number; message: string } };
     if (answer.result === undefined) throw new Error(`${method}: ${JSON.stringify(answer.error)}`);
     return answer.result;
