@@ -9,7 +9,7 @@ import type { Control, Scenario } from "../scenario.ts";
 
 const JOBS = 10_000;
 
-/** Of what was tried (20, 50, 100, 200, 500), nobody is faster with another. */
+/** The same for everybody; not tuned for anybody. */
 const ONE: JobLoad = { load: "1 worker", workers: 1, concurrency: 100, flushed: false };
 const TEN: JobLoad = { load: "10 workers", workers: 10, concurrency: 20, flushed: false };
 const TEN_FLUSHED: JobLoad = { ...TEN, load: "10 workers, flushed", flushed: true };
