@@ -43,7 +43,7 @@ const DUTY_MS = 3000;
 const STOP_MS = 2000;
 const FORGET_MS = 3_600_000;
 const WARN_MS = 60_000;
-/** Channels whose standings are known without asking. */
+/** Channels that are known to wait, and channels whose standings are known without asking; clients may choose names. */
 const REMEMBERED = 100_000;
 /** Of the retention: what is not archived by then is warned of. */
 const LATE = 0.5;
@@ -266,7 +266,9 @@ export class Archiver {
     }
   }
 
+  /** Beyond the bound a channel is left out: it is found by the next look that has room. */
   #note(channel: string, since: number = this.#options.clock.now()): void {
+    if (this.#behind.size >= REMEMBERED && !this.#behind.has(channel)) return;
     this.#behind.set(channel, Math.min(since, this.#behind.get(channel) ?? since));
   }
 
