@@ -118,12 +118,27 @@ export async function workersRun(options: WorkersRunOptions): Promise<WorkersRun
     await log.until(() => log.count("ok") >= later, AbortSignal.timeout(HEALED_WITHIN_MS));
     if (log.count("ok") < later) throw new Error("publishing did not come back");
   };
+  /** Resolves when each has handled something that was sent from now on: whoever was cut off is back. */
+  const everybodyIsReached = async (): Promise<void> => {
+    const from = log.events.length;
+    const missing = (): string[] => {
+      const events = log.events.slice(from);
+      const sent = new Set(events.flatMap((event) => (event.kind === "publish" ? [event.key] : [])));
+      const reached = new Set(
+        events.flatMap((event) => (event.kind === "handled" && sent.has(event.key) ? [event.subscriber] : [])),
+      );
+      return steady.map(({ name }) => name).filter((name) => !reached.has(name));
+    };
+    await log.until(() => missing().length === 0, AbortSignal.timeout(HEALED_WITHIN_MS));
+    if (missing().length > 0) throw new Error(`nothing reaches ${missing().join(", ")}`);
+  };
   for (const fault of faults) {
     await progress(random.integer(5, 40));
     log.append({ kind: "fault", name: fault.name });
     await fault.strike(server, random);
     await whole(server);
     await progress(20);
+    await everybodyIsReached();
     log.append({ kind: "healed", name: fault.name });
   }
   stop.abort();
