@@ -1,11 +1,11 @@
 /**
  * Runs the test files: all, or those whose path contains one of the arguments. Ends with the runner's own summary.
  */
-import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { takeDown, running } from "./brokers/running.ts";
 import { RECIPES } from "./brokers/recipes.ts";
 import { chromiumPath } from "./chromium.ts";
+import { runFiles } from "./testing/run-files.ts";
 
 const ROOMS = "{protocol,client,server,admin,tests,examples,scripts,bench}";
 const all = globSync(`${ROOMS}/**/*.test.ts`, {
@@ -31,18 +31,14 @@ if (files.some((file) => file.endsWith(".browser.test.ts"))) {
 // Tests start the brokers they need; those that ran before are left running.
 const ranBefore = new Set(RECIPES.filter(({ name }) => running(name)).map(({ name }) => name));
 
-const { status } = spawnSync(
-  process.execPath,
-  [
-    "--conditions=source",
-    "--disable-warning=ExperimentalWarning",
-    "--test",
-    "--test-concurrency=2",
-    "--test-reporter=spec",
-    "--test-timeout=400000",
-    ...files,
-  ],
-  { stdio: "inherit" },
-);
+const interrupted = new AbortController();
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => interrupted.abort());
+
+const ok = await runFiles(files, {
+  concurrency: 2,
+  patience: { testMs: 400_000, endMs: 30_000 },
+  kept: () => RECIPES.flatMap(({ name }) => running(name)?.pids ?? []),
+  signal: interrupted.signal,
+});
 for (const { name } of RECIPES) if (!ranBefore.has(name)) await takeDown(name);
-process.exit(status ?? 1);
+process.exit(ok ? 0 : 1);
