@@ -1,13 +1,16 @@
 /**
- * Several gateways on a Kafka of three nodes, while gateways and brokers are killed, frozen, moved and cut off. `TODOKU_SEED` repeats
+ * Several gateways on a Kafka of three nodes with PostgreSQL behind it, while all of them are killed, frozen, moved and cut off. `TODOKU_SEED` repeats
  * a run's choices; `TODOKU_FLEET_ROUNDS` strikes every fault so often.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { needBroker } from "../scripts/brokers/need.ts";
+import { ownServers } from "../scripts/brokers/own-servers.ts";
 import { check, report, type Violation } from "./checker.ts";
-import { cutAfterStoring, freezeGateway, killGateway, partition, type Fault } from "./fleet/faults.ts";
+import { freezeArchivist, judgeArchive, killArchivist, killPostgres } from "./fleet/archive.ts";
+import { cutAfterStoring, partition, type Fault } from "./fleet/faults.ts";
 import {
+  forgetHalf,
   freezeLeader,
   kafkaServers,
   killKafka,
@@ -21,11 +24,14 @@ import { fleetRun, type FleetRunOptions } from "./fleet/run.ts";
 const SEED = Number(process.env["TODOKU_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 const ROUNDS = Number(process.env["TODOKU_FLEET_ROUNDS"] ?? 1);
 
+const SCHEMA = "fleet";
+
 const { skip } = await needBroker("kafka");
+const { skip: noDatabase } = await needBroker("postgres");
 
 const rounds = (...faults: readonly Fault[]): readonly Fault[] => Array.from({ length: ROUNDS }, () => faults).flat();
 
-const KAFKA: FleetRunOptions = {
+const KAFKA: Omit<FleetRunOptions, "faults"> = {
   seed: SEED,
   publishers: 6,
   steady: 9,
@@ -35,20 +41,6 @@ const KAFKA: FleetRunOptions = {
   backbone: (brokers) => ({ type: "kafka", brokers, partitions: 4 }),
   delivery: "exactly-once",
   namespace: { retention: { age: "1d" } },
-  faults: rounds(
-    killGateway,
-    killLeader,
-    cutAfterStoring,
-    freezeGateway,
-    freezeLeader,
-    cutAfterStoring,
-    partition,
-    rollingRestart,
-    movePartitions,
-    longPartition,
-    killKafka,
-    cutAfterStoring,
-  ),
 };
 
 async function violationsOf(options: FleetRunOptions, told: (line: string) => void): Promise<readonly Violation[]> {
@@ -59,10 +51,41 @@ async function violationsOf(options: FleetRunOptions, told: (line: string) => vo
   return check(events);
 }
 
-test("kafka on three nodes: nothing acknowledged is lost, nothing is handled twice", { skip }, async (t) => {
-  const violations = await violationsOf(KAFKA, (line) => t.diagnostic(line));
-  assert.deepEqual(violations, [], report(violations));
-});
+test(
+  "kafka on three nodes and PostgreSQL behind it: nothing is lost, nothing is handled twice, the storage equals the log",
+  { skip: skip === false ? noDatabase : skip },
+  async (t) => {
+    const own = await ownServers("postgres");
+    t.after(() => own.end());
+    const [postgres] = own.servers;
+    const [database = ""] = own.urls;
+    assert.ok(postgres);
+    const faults = rounds(
+      killArchivist,
+      killLeader,
+      cutAfterStoring,
+      killPostgres(postgres),
+      freezeLeader,
+      cutAfterStoring,
+      freezeArchivist,
+      partition,
+      rollingRestart,
+      movePartitions,
+      longPartition,
+      killPostgres(postgres),
+      killKafka,
+      cutAfterStoring,
+    );
+    const options: FleetRunOptions = {
+      ...KAFKA,
+      faults,
+      storage: { type: "postgres", url: database, schema: SCHEMA },
+      judge: (end) => judgeArchive(end, { database, schema: SCHEMA, forget: () => forgetHalf(end.brokers.urls) }),
+    };
+    const violations = await violationsOf(options, (line) => t.diagnostic(line));
+    assert.deepEqual(violations, [], report(violations));
+  },
+);
 
 test("control: the checker goes red when readers on kafka do not recognise repeated keys", { skip }, async (t) => {
   // A publish whose outcome is unknown is sent again; and what was under way is stored when the brokers can be reached again.

@@ -71,7 +71,8 @@ export async function kafkaNodes(
         "share.coordinator.state.topic.min.isr": "1",
         ...extra,
       });
-      await kafkaTool("kafka.tools.StorageTool", "format", "-t", clusterId, "-c", node.file);
+      // In one word: an id may begin with a hyphen.
+      await kafkaTool("kafka.tools.StorageTool", "format", `--cluster-id=${clusterId}`, "-c", node.file);
       return { url: `127.0.0.1:${advertised}`, inside: `127.0.0.1:${internal}`, server: await node.server.start() };
     }),
   );

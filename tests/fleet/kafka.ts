@@ -103,6 +103,24 @@ export const movePartitions: Fault = {
   },
 };
 
+/** Each partition forgets the older half of what it keeps, as if its retention had come to it. */
+export async function forgetHalf(urls: readonly string[]): Promise<void> {
+  const admin = new Admin({ clientId: "fleet", bootstrapBrokers: [...urls], retries: 5, retryDelay: 200 });
+  try {
+    const partitions = (await leaders(urls)).map((_, partitionIndex) => partitionIndex);
+    const [topic] = await admin.listOffsets({
+      topics: [{ name: TOPIC, partitions: partitions.map((partitionIndex) => ({ partitionIndex, timestamp: -1n })) }],
+    });
+    const halves = topic?.partitions.map(({ partitionIndex, offset }) => ({
+      partition: partitionIndex,
+      offset: offset / 2n,
+    }));
+    await admin.deleteRecords({ topics: [{ name: TOPIC, partitions: halves ?? [] }] });
+  } finally {
+    await admin.close();
+  }
+}
+
 async function reassign(urls: readonly string[], replicas: readonly number[]): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), "todoku-reassign-"));
   try {

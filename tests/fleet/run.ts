@@ -4,7 +4,7 @@
  */
 import { setTimeout as after } from "node:timers/promises";
 import { Todoku, type CursorStore } from "@todoku/client";
-import type { Delivery } from "../../server/src/backbones/contract.ts";
+import type { Delivery, Log } from "../../server/src/backbones/contract.ts";
 import { backboneSchema, createBackbone } from "../../server/src/backbones/registry.ts";
 import { ownServers } from "../../scripts/brokers/own-servers.ts";
 import type { ServerProcess as BrokerProcess } from "../../scripts/brokers/server-process.ts";
@@ -30,6 +30,10 @@ export interface FleetRunOptions {
   readonly delivery: Delivery;
   /** What is configured, where it is not what is demanded: for controls. */
   readonly namespace?: Record<string, unknown>;
+  /** The settings of the storage behind the log; absent: there is none. */
+  readonly storage?: Record<string, unknown>;
+  /** Given to Node for each gateway. */
+  readonly nodeFlags?: readonly string[];
   readonly faults: readonly Fault[];
   readonly publishers: number;
   /** Subscribers that stay. */
@@ -37,8 +41,20 @@ export interface FleetRunOptions {
   /** Durable subscribers, which come and go; none at-most-once. */
   readonly durable: number;
   readonly channels: number;
+  /** Looks at what is left when everybody has everything; the log is read for the checker by then, and may be broken. */
+  readonly judge?: (end: FleetEnd) => Promise<void>;
   /** Hears how the run goes. */
   readonly told?: (line: string) => void;
+}
+
+/** A fleet at the end of its run, with nothing broken. */
+export interface FleetEnd {
+  /** Where the gateways are reached. */
+  readonly url: string;
+  readonly brokers: Brokers;
+  readonly channels: readonly string[];
+  /** The log itself, past all gateways, without a storage behind it. */
+  readonly log: Log;
 }
 
 /** What the gateways meet on. */
@@ -72,7 +88,7 @@ export async function fleetRun(options: FleetRunOptions): Promise<FleetRunOutcom
   await using brokers = await options.start();
   const { servers, proxies } = brokers;
   const settings = options.backbone(brokers.urls);
-  await using fleet = await startFleet(configOf(settings, options));
+  await using fleet = await startFleet(configOf(settings, options), options.nodeFlags);
   await using clients = new Clients();
   const channels = Array.from({ length: options.channels }, (_, i) => `fleet:${i}`);
   for (const channel of channels) log.append({ kind: "promise", channel, delivery });
@@ -116,7 +132,9 @@ export async function fleetRun(options: FleetRunOptions): Promise<FleetRunOutcom
     return { events: log.events, acknowledged: log.count("ok"), handled: log.count("handled") };
   }
   // Awaited here: what is disposed of at the end of this function is still needed.
-  return await finish(log, subscribers, clients.make(fleet.url), channels, settings);
+  return await finish(log, subscribers, clients.make(fleet.url), channels, settings, async (kept) =>
+    options.judge?.({ url: fleet.url, brokers, channels, log: kept }),
+  );
 }
 
 /** Sends the last messages, waits for everybody to have them, and adds what the log kept. */
@@ -126,6 +144,7 @@ async function finish(
   closer: Todoku<Channels>,
   channels: readonly string[],
   settings: Record<string, unknown>,
+  judge: (log: Log) => Promise<void>,
 ): Promise<FleetRunOutcome> {
   for (const channel of channels) await publish(closer, "closer", channel, closing(channel), log);
   await log.until(() => subscribers.every(({ finished }) => finished), AbortSignal.timeout(HEALED_WITHIN_MS));
@@ -139,6 +158,7 @@ async function finish(
   const epochs = new Map(
     await Promise.all(channels.map(async (channel) => [channel, await noteStored(kept, channel, log)] as const)),
   );
+  await judge(kept);
   await backbone.close();
   return {
     events: inPresentEpochs(log.events, epochs),
@@ -166,7 +186,7 @@ async function resubscribed(
   }
 }
 
-function configOf(settings: Record<string, unknown>, { delivery, namespace }: FleetRunOptions): ConfigInput {
+function configOf(settings: Record<string, unknown>, { delivery, namespace, storage }: FleetRunOptions): ConfigInput {
   const open = { subscribe: "any", publish: "any", history: "any" } as const;
   return {
     auth: { insecure: true },
@@ -179,12 +199,14 @@ function configOf(settings: Record<string, unknown>, { delivery, namespace }: Fl
     },
     log: { level: "silent" },
     backbones: { shared: settings as never },
+    ...(storage && { storage: { archive: storage as never } }),
     namespaces: {
       fleet: {
         ...open,
         backbone: "shared",
         delivery,
         ...(delivery !== "at-most-once" && { retention: { messages: 1_000_000 } }),
+        ...(storage && { storage: "archive" }),
         ...namespace,
       },
     },
@@ -198,8 +220,8 @@ interface RunningFleet extends AsyncDisposable {
   readonly folder: string;
 }
 
-async function startFleet(config: ConfigInput): Promise<RunningFleet> {
-  const gateways = await Promise.all(Array.from({ length: GATEWAYS }, () => ServerProcess.start(config)));
+async function startFleet(config: ConfigInput, nodeFlags: readonly string[] = []): Promise<RunningFleet> {
+  const gateways = await Promise.all(Array.from({ length: GATEWAYS }, () => ServerProcess.start(config, nodeFlags)));
   const balancer = await Balancer.start(gateways.map(({ port }) => port));
   return {
     gateways,

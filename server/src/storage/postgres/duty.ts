@@ -4,7 +4,7 @@ import type { Clock } from "../../clock.ts";
 import type { Duty } from "../contract.ts";
 
 /** A process that is frozen says nothing: PostgreSQL then ends its connection, and with it the right. */
-const SILENCE_MS = 15_000;
+export const SILENCE_MS = 15_000;
 const SIGN_OF_LIFE_MS = 5000;
 
 /** `client` is connected, and used for nothing else. Resolves with undefined where somebody else has the duty. */

@@ -18,7 +18,7 @@ import { BackboneError, type StoredMessage } from "../../backbones/contract.ts";
 import type { Clock } from "../../clock.ts";
 import type { ArchiveReadOptions, Duty, Kept, Standing, Storage, Stretch } from "../contract.ts";
 import type { StorageSettings } from "../registry.ts";
-import { takeDuty } from "./duty.ts";
+import { SILENCE_MS, takeDuty } from "./duty.ts";
 import { asBackboneError } from "./failure.ts";
 import { above, below, boundOf, onto, sharedUpTo, type Part, type StandingRow, type Written } from "./standing.ts";
 import { makeMonth, makeTables, monthOf, tablesIn, type Month, type Tables } from "./tables.ts";
@@ -332,6 +332,8 @@ export class PostgresStorage implements Storage {
       connectionTimeoutMillis: CONNECT_MS,
       statement_timeout: QUERY_MS,
       query_timeout: QUERY_MS + CONNECT_MS,
+      // Who is frozen in the middle holds rows that whoever takes over must write.
+      idle_in_transaction_session_timeout: SILENCE_MS,
       keepAlive: true,
       application_name: "todoku",
     };
