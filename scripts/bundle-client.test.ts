@@ -27,9 +27,10 @@ test("the SDK has less than 12 kB, minified and gzipped", (context) => {
   assert.ok(bytes < MOST_BYTES, `${bytes} bytes`);
 });
 
-test("it imports nothing, the file store only Node, and the queues only the SDK", () => {
+test("it imports nothing, the file store only Node, the queues and the PostgreSQL store only the SDK", () => {
   assert.deepEqual(importsOf("index.js"), []);
   assert.deepEqual(importsOf("queue.js"), ["./index.js"]);
+  assert.deepEqual(importsOf("postgres.js"), ["./index.js"]);
   assert.deepEqual(importsOf("file.js"), ["node:fs/promises", "node:path"]);
 });
 
@@ -59,6 +60,7 @@ test("its types are whole, and give a channel's data its type", () => {
   writeFileSync(
     path.join(folder, "application.mts"),
     `import { Todoku, type Message } from "./dist/index.js";
+import { postgresCursors } from "./dist/postgres.js";
 import { consume } from "./dist/queue.js";
 interface Quote { price: number }
 const client = new Todoku<{ "chat:42": { text: string }; [ticker: \`ticker:\${string}\`]: Quote }>("ws://localhost", { WebSocket });
@@ -75,6 +77,12 @@ open.subscribe("anything", ({ data }) => JSON.stringify(data));
 await open.publish("anything", { nested: [1, null, "two"] });
 consume<Quote>(client, "jobs:a", { group: "g", concurrency: 2 }, ({ data, signal }) => void [data.price, signal.aborted]);
 for await (const { data } of consume(open, "jobs:b")) JSON.stringify(data);
+interface Connection { query(text: string, values?: unknown[]): Promise<{ rows: { [column: string]: string }[] }>; release(): void; savepoint(): Promise<void> }
+const cursors = postgresCursors({ connect: async (): Promise<Connection> => { throw new Error("no database") } }, { consumer: "ledger" });
+new Todoku<{ "chat:42": Quote }>("ws://localhost", { cursors }).subscribe(
+  "chat:42",
+  cursors.handler<Quote>(({ data }, transaction) => void [data.price, transaction.savepoint()]),
+);
 `,
   );
   const { status, stdout } = spawnSync(

@@ -30,10 +30,10 @@ export async function bundleClient({ outDir, minify = false }: BundleOptions): P
     deps: { alwaysBundle: ["@todoku/protocol"], neverBundle: [/^node:/] },
     inputOptions: { resolve: { conditionNames } },
   });
-  // It takes errors and codes from the main entry, so that there is one class of errors and the main entry is one file.
+  // These take errors and codes from the main entry, so that there is one class of errors and the main entry is one file.
   await build({
     ...options,
-    entry: { queue: "src/queue.ts" },
+    entry: { queue: "src/queue.ts", postgres: "src/stores/postgres.ts" },
     clean: false,
     plugins: [
       {

@@ -64,6 +64,7 @@ test("the SDK's page names everything that the SDK exports", async () => {
   const exported = [
     ...Object.keys(await import("../client/src/index.ts")),
     ...Object.keys(await import("../client/src/stores/file.ts")),
+    ...Object.keys(await import("../client/src/stores/postgres.ts")),
     ...Object.keys(await import("../client/src/queue.ts")),
   ];
   assert.deepEqual(
@@ -143,6 +144,7 @@ declare global {
   interface Chat { text: string }
   interface Quote { price: number }
   interface Picture { owner: string }
+  interface Transfer { from: string; to: string; amount: number }
   const client: Client;
   function resize(picture: Picture, signal: AbortSignal): Promise<Json>;
   const Todoku: typeof Client;

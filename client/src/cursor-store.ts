@@ -8,7 +8,10 @@ import type { Position } from "@todoku/protocol";
  * work) a prefix or name each.
  *
  * To commit the position together with the handler's effect, write `message.epoch` and `message.offset` in the handler's own
- * database transaction, and give a store whose `get` reads them back and whose `set` does nothing.
+ * database transaction, and give a store whose `get` reads them back and whose `set` does nothing. For PostgreSQL there is
+ * `@todoku/client/postgres`.
+ *
+ * A store that rejects with a `TodokuError` 404 `taken_over` ends the subscription; other failures are tried again.
  */
 export interface CursorStore {
   /** The position last set, or undefined. Called once, before the first subscribe. */

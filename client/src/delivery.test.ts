@@ -4,13 +4,14 @@ import { test } from "node:test";
 import { Gate, numbers } from "../tests/gate.ts";
 import { GatewayInProcess } from "../tests/gateway-in-process.ts";
 import {
+  ERRORS,
   memoryCursors,
+  TodokuError,
   type CursorStore,
   type Gap,
   type Json,
   type Message,
   type Position,
-  type TodokuError,
 } from "./index.ts";
 
 test("K9 the next message is not begun before the last one's handler has resolved", async () => {
@@ -378,6 +379,32 @@ test("K19 a store that fails is tried again; for good it ends the subscription, 
   await gateway.publish("chat:1", 2, 3);
   await gateway.until(() => subscription.state === "closed");
   assert.deepEqual(handled, [1, 2]);
+});
+
+test("K28 a handler or a store that was taken over ends the subscription, and no attempt of its message counts", async () => {
+  for (const fails of ["handler", "store"]) {
+    await using gateway = await GatewayInProcess.open();
+    const taken = (): never => {
+      throw new TodokuError(ERRORS.takenOver, "ledger of chat:1");
+    };
+    const cursors: CursorStore = { ...memoryCursors(), ...(fails === "store" && { set: taken }) };
+    const handler = fails === "handler" ? taken : () => {};
+    const older = gateway.client({ cursors }).subscribe("chat:1", handler, { durable: "phone" });
+    const errors: TodokuError[] = [];
+    older.on("error", (error) => errors.push(error));
+    await gateway.passing(older.ready);
+    await gateway.publish("chat:1", 1);
+    await gateway.until(() => older.state === "closed");
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      [404],
+      fails,
+    );
+    assert.deepEqual(
+      gateway.network.commands.filter((command) => "nack" in command),
+      [],
+    );
+  }
 });
 
 test("K19 a store that cannot be read is asked again before the first subscribe, and then ends the subscription", async () => {

@@ -2,7 +2,7 @@
  * Hands what the inbox holds to the handler: one at a time, in order, the next not before the last one is done and its
  * position is stored. What fails is repeated, or given back to the server; it is never passed over in silence.
  */
-import { CLIENT_ERRORS, TodokuError, type Position } from "@todoku/protocol";
+import { CLIENT_ERRORS, ERRORS, TodokuError, type Position } from "@todoku/protocol";
 import type { Backoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { Inbox, Item } from "./inbox.ts";
@@ -111,6 +111,10 @@ export class Delivery<Data> {
   /** A handler failed: tells so, and says whether its message stays here. */
   #isRepeatedHere(item: Item<Data>, attempt: number, cause: unknown): boolean {
     if (this.#retrying.stopped) return false;
+    if (isTakenOver(cause)) {
+      this.#events.ended(cause);
+      return false;
+    }
     const { byServer, maxAttempts } = this.#options;
     const error = this.#failure(item, byServer ? this.#attemptsAt(item) : attempt, cause);
     if (item.position && !byServer && attempt >= maxAttempts) {
@@ -145,6 +149,10 @@ export class Delivery<Data> {
     await this.#retrying.until(
       (attempt) => (attempt === 1 ? first : store(position)),
       (cause, attempt) => {
+        if (isTakenOver(cause)) {
+          this.#events.ended(cause);
+          return false;
+        }
         const detail = `position ${position.offset} of ${channel}`;
         const error = new TodokuError(CLIENT_ERRORS.cursorStoreFailed, detail, { cause });
         const again = attempt < maxAttempts && !this.#retrying.stopped;
@@ -161,6 +169,11 @@ export class Delivery<Data> {
       cause,
     });
   }
+}
+
+/** Somebody else handles the channel's messages now: another try, also of the server's, would get in the way. */
+function isTakenOver(cause: unknown): cause is TodokuError {
+  return cause instanceof TodokuError && cause.code === ERRORS.takenOver.code;
 }
 
 /** What a call will come to; undefined when it has come to its end already. Never throws. */

@@ -14,6 +14,8 @@ export interface ServerOptions {
   readonly port: number;
   /** How long its port may take to answer. Default 30 s. */
   readonly startMs?: number;
+  /** Whether it is of use, asked from when its port answers until it says so. Default: it is then. */
+  readonly isReady?: () => Promise<boolean>;
   readonly env?: Readonly<Record<string, string>>;
   /** Whom it runs as, if not as who starts it. */
   readonly uid?: number;
@@ -39,7 +41,7 @@ export class ServerProcess {
     return this.options.port;
   }
 
-  /** Starts it, or starts it again on the same port and folder. Resolves when its port takes connections. */
+  /** Starts it, or starts it again on the same port and folder. Resolves when its port takes connections, and it is ready. */
   async start(): Promise<this> {
     const { name, folder, command, args, env, port, uid, gid, startMs = START_MS } = this.options;
     const log = path.join(folder, `${name}.log`);
@@ -62,8 +64,18 @@ export class ServerProcess {
       );
     });
     failed.catch(() => {});
-    await Promise.race([answers(port, startMs), failed]);
+    await Promise.race([answers(port, startMs).then(() => this.#ready(startMs)), failed]);
     return this;
+  }
+
+  async #ready(withinMs: number): Promise<void> {
+    const { name, isReady } = this.options;
+    if (!isReady) return;
+    const deadline = Date.now() + withinMs;
+    while (!(await isReady())) {
+      if (Date.now() > deadline) throw new Error(`[${name}] is not ready after ${withinMs / 1000} s`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
   }
 
   /** Ends it at once, as a crash would. */
