@@ -19,7 +19,7 @@ const SHORT = {
 };
 
 for (const server of [floor, socketIo, todoku("at-most-once"), todoku("at-least-once on disk")]) {
-  test(`every delivery of "${server.name}" is counted and checked`, { timeout: 60_000 }, async () => {
+  test(`every delivery of "${server.name}" is counted and checked`, async () => {
     const [measured, ...others] = await deliveriesOf(server, SHORT).measure();
     assert.deepEqual(others, []);
     assert.deepEqual(measured?.faults, []);
@@ -27,7 +27,7 @@ for (const server of [floor, socketIo, todoku("at-most-once"), todoku("at-least-
   });
 }
 
-test("a server that loses, repeats and spoils messages is found out", { timeout: 60_000 }, async () => {
+test("a server that loses, repeats and spoils messages is found out", async () => {
   const faulty: Server = {
     name: "faulty",
     start: async (port) =>

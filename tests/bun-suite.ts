@@ -22,7 +22,7 @@ const WHY: Readonly<Record<string, string>> = {
 /** Each suite has a name, and is files or folders and other arguments of `bun test`. */
 export function testOnBun(suites: Readonly<Record<string, readonly string[]>>): void {
   for (const [name, suite] of Object.entries(suites)) {
-    test(name, { timeout: 300_000 }, async (t) => {
+    test(name, async (t) => {
       const child = spawn("bun", ["--conditions=source", "test", "--timeout", "120000", ...suite], {
         cwd: ROOT,
         env: { ...process.env, ...ENV },

@@ -25,19 +25,15 @@ describe("on Bun", { skip: withoutBun }, () => {
     "the backbones of one process": ["./server/src/backbones/embedded", "./server/src/backbones/memory.test.ts"],
   });
 
-  test(
-    "the SDK publishes, receives, comes back after a cut, keeps its cursors in a file, and lets the process end",
-    { timeout: 60_000 },
-    async () => {
-      await using server = await ServerProcess.start("dev");
-      const script = path.join(import.meta.dirname, "bun-client.ts");
-      const { stdout } = await run("bun", ["--conditions=source", script, server.url, server.folder]);
-      assert.deepEqual(JSON.parse(stdout), { runtime: true, handled: [1, 2, 3], offset: 3, stored: [1, 2, 3] });
-      const kept = JSON.parse(readFileSync(path.join(server.folder, "cursors.json"), "utf8")) as Record<
-        string,
-        { offset: number }
-      >;
-      assert.equal(Object.values(kept)[0]?.offset, 3);
-    },
-  );
+  test("the SDK publishes, receives, comes back after a cut, keeps its cursors in a file, and lets the process end", async () => {
+    await using server = await ServerProcess.start("dev");
+    const script = path.join(import.meta.dirname, "bun-client.ts");
+    const { stdout } = await run("bun", ["--conditions=source", script, server.url, server.folder]);
+    assert.deepEqual(JSON.parse(stdout), { runtime: true, handled: [1, 2, 3], offset: 3, stored: [1, 2, 3] });
+    const kept = JSON.parse(readFileSync(path.join(server.folder, "cursors.json"), "utf8")) as Record<
+      string,
+      { offset: number }
+    >;
+    assert.equal(Object.values(kept)[0]?.offset, 3);
+  });
 });

@@ -22,7 +22,7 @@ async function measure(slowdown: Slowdown | "-", names: readonly CostName[]): Pr
   return JSON.parse(await program.speaks()) as Measured;
 }
 
-describe("costs in the gateway", { timeout: 60_000 }, () => {
+describe("costs in the gateway", () => {
   test("none is beyond its bound", async (t) => {
     const measured = await measure("-", COST_NAMES);
     for (const name of COST_NAMES) {
@@ -128,7 +128,7 @@ function io(pid: number): string {
 
 const skip = existsSync(io(process.pid)) ? false : "this system does not count the writes of a process";
 
-describe("writes of a real server", { timeout: 60_000, skip }, () => {
+describe("writes of a real server", { skip }, () => {
   test("a delivery is one write, and a burst of publications is one write to each subscriber", async (t) => {
     await using audience = await Audience.gather();
     let single = 0;

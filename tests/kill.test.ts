@@ -62,7 +62,7 @@ test(
   },
 );
 
-test("control: the checker goes red when dedupe is switched off", { timeout: 60_000 }, async (t) => {
+test("control: the checker goes red when dedupe is switched off", async (t) => {
   t.diagnostic(`TODOKU_SEED=${SEED}`);
   const { once, least } = CONFIG.namespaces;
   const namespaces = { least, once: { ...once, delivery: "at-least-once", dedupe: "0s" } } as const;
@@ -74,7 +74,7 @@ test("control: the checker goes red when dedupe is switched off", { timeout: 60_
   );
 });
 
-test("control: the checker goes red when durable cursors are not persisted", { timeout: 60_000 }, async (t) => {
+test("control: the checker goes red when durable cursors are not persisted", async (t) => {
   t.diagnostic(`TODOKU_SEED=${SEED}`);
   const { events } = await killRun({ ...CONTROL, losesCursors: true });
   const violations = check(events);

@@ -64,7 +64,7 @@ for (const backbone of Object.keys(BACKBONES) as Backbone[]) {
   );
 }
 
-test("one command serves it, and what is typed is heard", { skip: redis.skip, timeout: 60_000 }, async () => {
+test("one command serves it, and what is typed is heard", { skip: redis.skip }, async () => {
   const child = spawn(
     process.execPath,
     ["--conditions=source", "--disable-warning=ExperimentalWarning", START, "--name", "Ann", "--port", "0"],

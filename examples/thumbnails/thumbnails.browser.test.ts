@@ -85,7 +85,6 @@ async function sums(page: Page, expected: { readonly results: number; readonly d
       document.querySelector("#dead")?.textContent === String(dead) &&
       document.querySelector("#under-way")?.textContent === "0",
     expected,
-    { timeout: 60_000 },
   );
 }
 
@@ -192,7 +191,7 @@ test(
   },
 );
 
-test("a visitor sees and does nothing that is another's, or a worker's", { timeout: 60_000 }, async (t) => {
+test("a visitor sees and does nothing that is another's, or a worker's", async (t) => {
   const { thumbnails } = await start(t, 0);
   const [mine, other] = [crypto.randomUUID(), crypto.randomUUID()];
   const headers = { authorization: `Bearer ${mine}` };
@@ -231,7 +230,7 @@ test("a visitor sees and does nothing that is another's, or a worker's", { timeo
   await stranger.close();
 });
 
-test("one command starts it all, and ends it all", { timeout: 60_000 }, async (t) => {
+test("one command starts it all, and ends it all", async (t) => {
   const port = await freePort();
   const script = path.join(import.meta.dirname, "start.ts");
   const flags = ["--conditions=source", "--disable-warning=ExperimentalWarning"];

@@ -66,14 +66,14 @@ async function runs(files: Readonly<Record<string, string>>): Promise<{ out: str
 
 const skip = process.platform === "linux" ? false : "what a test file has started is only found on Linux";
 
-test("what ends what it starts is left alone", { skip, timeout: 60_000 }, async () => {
+test("what ends what it starts is left alone", { skip }, async () => {
   const { out } = await runs({ "good.test.mjs": GOOD });
   assert.match(out, /pass 1\n.*fail 0\n[^]*\nall went well\n$/);
 });
 
 test(
   "a file that hangs, or leaves something behind, fails by its name, and nothing of it lives on",
-  { skip, timeout: 60_000 },
+  { skip },
   async () => {
     const { out, started } = await runs({ "good.test.mjs": GOOD, "hangs.test.mjs": HANGS, "leaves.test.mjs": LEAVES });
     assert.match(out, /✖ waits for ever[^]*✔ goes on/);

@@ -4,12 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
+import { MARK } from "../../../scripts/testing/left-behind.ts";
 import { run } from "./run.ts";
 
 const MAIN = path.join(import.meta.dirname, "main.ts");
-
-/** Longer than any test waits; a program that hangs is ended and fails its test. */
-const HANGS_MS = 60_000;
 
 export interface Ended {
   readonly code: number | null;
@@ -34,20 +32,20 @@ export class Folder implements Disposable {
     return file;
   }
 
-  /** Starts the program in this folder. Of the environment it gets `env` and what a process needs to run. `detached`: as the leader of a group. */
+  /** Starts the program in this folder. Of the environment it gets `env`, what a process needs to run, and the mark of its test file. `detached`: as the leader of a group. */
   start(
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
     { detached = false }: { readonly detached?: boolean } = {},
   ): Started {
+    const mark = process.env[MARK];
+    const marked = mark === undefined ? {} : { [MARK]: mark };
     const child = spawn(
       process.execPath,
       ["--conditions=source", "--disable-warning=ExperimentalWarning", MAIN, ...args],
       {
         cwd: this.path,
-        env: { PATH: process.env["PATH"] ?? "", ...env },
-        timeout: HANGS_MS,
-        killSignal: "SIGKILL",
+        env: { PATH: process.env["PATH"] ?? "", ...marked, ...env },
         detached,
       },
     );

@@ -9,7 +9,7 @@ import { bundle } from "./bundle.ts";
 const CHANNEL = "orders:cursors";
 
 for (const store of ["indexedDbCursors", "localStorageCursors"] as const) {
-  test(`with ${store} each message is handled once across reloads`, { timeout: 60_000 }, async () => {
+  test(`with ${store} each message is handled once across reloads`, async () => {
     await using server = await ServerProcess.start("dev");
     await using visitors = await Visitors.launch();
     const page = await (await visitors.visitor()).newPage();
