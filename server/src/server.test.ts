@@ -148,11 +148,11 @@ describe("a server does not start", () => {
     withFolder(async (folder) => {
       const file = await filled(folder);
       const root = openLmdb({ path: file, maxDbs: 8 });
-      await root.openDB({ name: "about" }).put("about", { format: 2, epoch: "e" });
+      await root.openDB({ name: "about" }).put("about", { format: 3, epoch: "e" });
       await root.close();
       assert.equal(
         await refusal(onDisk(folder)),
-        `[local] ${file} has format 2, this version reads 1. Use the version that wrote it, or set backbones.local.path to another folder`,
+        `[local] ${file} has format 3, this version reads 2. Use the version that wrote it, or set backbones.local.path to another folder`,
       );
     }));
 

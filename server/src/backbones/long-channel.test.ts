@@ -134,14 +134,14 @@ async function filledStore(): Promise<Store> {
     await store.root.close();
     await rm(folder, { recursive: true });
   });
-  store.root.transactionSync(() => {
+  store.transactionSync(() => {
     for (const length of [SHORT, LONG]) {
       const channel = nameOf(length);
       for (let offset = 1; offset <= length; offset++) {
         store.messages.putSync([channel, offset], [String(offset), 0, data]);
       }
       const bytes = length * data.length;
-      store.channels.putSync(channel, { head: length, trimmed: 0, count: length, bytes, retention: {}, due: 0 });
+      store.channels.put(channel, { head: length, trimmed: 0, bytes, due: 0, retention: {} });
     }
   });
   return store;

@@ -42,16 +42,7 @@ import { GroupCommit } from "./group-commit.ts";
 import { ownFolder } from "./owner.ts";
 import { Room } from "./room.ts";
 import { Store } from "./store.ts";
-import {
-  appendRow,
-  channelsOf,
-  claimCursor,
-  type StoredRow,
-  forgetCursor,
-  readRange,
-  removeMessages,
-  writeCursor,
-} from "./rows.ts";
+import { appendRow, channelsOf, claimCursor, forgetCursor, readRange, removeMessages, writeCursor } from "./rows.ts";
 import { Sweeper } from "./sweeper.ts";
 
 export interface EmbeddedSettings {
@@ -130,7 +121,7 @@ export class EmbeddedBackbone implements Backbone {
     try {
       const store = await Store.open(this.#name, path, () => this.#clock.uuid().slice(0, 8));
       const room = new Room(store, { name: this.#name, folder: path, maxSize: this.#settings.maxSize });
-      const commits = new GroupCommit(store.root, this.#clock, this.#name, () => room.forget());
+      const commits = new GroupCommit(store, this.#clock, this.#name, () => room.forget());
       this.#opened = { store, room, commits, sweeper: new Sweeper(store, commits, this.#clock) };
     } catch (error) {
       await this.#giveBack();
@@ -177,16 +168,16 @@ export class EmbeddedBackbone implements Backbone {
   async #append(channel: string, message: Message, options: AppendOptions): Promise<Appended> {
     const { store, room, commits } = this.#open();
     const now = this.#clock.now();
-    const { epoch, offset, duplicate } = await commits.run(
+    return commits.run(
       () => appendRow(store, channel, message, options, now, room),
       // Announced in the order of the log, before anything else runs.
-      (stored) => this.#announce(channel, message, stored),
+      (appended) => this.#announce(channel, message, appended),
     );
-    return { epoch, offset, duplicate };
   }
 
-  #announce(channel: string, message: Message, { epoch, offset, prev, duplicate }: StoredRow): void {
-    if (!duplicate) this.#listeners.emit(channel, { kind: "message", message, position: { epoch, offset }, prev });
+  #announce(channel: string, message: Message, { epoch, offset, duplicate }: Appended): void {
+    if (duplicate) return;
+    this.#listeners.emit(channel, { kind: "message", message, position: { epoch, offset }, prev: offset - 1 });
   }
 
   #read(channel: string, options: ReadOptions): Range {

@@ -1,49 +1,67 @@
 /** Gathers the writes of one turn of the event loop into one transaction. */
-import type { RootDatabase } from "lmdb";
 import type { Clock } from "../../clock.ts";
 import { BackboneError } from "../contract.ts";
 
-interface Work {
-  readonly run: () => void;
-  readonly committed: () => void;
-  readonly failed: (error: BackboneError) => void;
+/** What transactions are made of. */
+export interface Transactions {
+  /** Throws what `work` throws; nothing of it is stored then. */
+  transactionSync<T>(work: () => T): T;
 }
 
-function workOf<T>(
-  work: () => T,
-  committed: ((result: T) => void) | undefined,
-  resolve: (result: T) => void,
-  reject: (error: BackboneError) => void,
-): Work {
-  let outcome: { readonly result: T } | { readonly refused: BackboneError };
-  return {
-    run: () => {
-      try {
-        outcome = { result: work() };
-      } catch (error) {
-        if (!(error instanceof BackboneError)) throw error;
-        outcome = { refused: error };
-      }
-    },
-    committed: () => {
-      if ("refused" in outcome) return reject(outcome.refused);
-      committed?.(outcome.result);
-      resolve(outcome.result);
-    },
-    failed: reject,
-  };
+/** One caller's part of a transaction. */
+class Work<T> {
+  readonly done: Promise<T>;
+  readonly #work: () => T;
+  readonly #committed: ((result: T) => void) | undefined;
+  #outcome: { readonly result: T } | { readonly refused: BackboneError } | undefined;
+  #resolve: (result: T) => void = () => {};
+  #reject: (error: BackboneError) => void = () => {};
+
+  constructor(work: () => T, committed?: (result: T) => void) {
+    this.#work = work;
+    this.#committed = committed;
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** Within the transaction. */
+  run(): void {
+    try {
+      this.#outcome = { result: this.#work() };
+    } catch (error) {
+      if (!(error instanceof BackboneError)) throw error;
+      this.#outcome = { refused: error };
+    }
+  }
+
+  /** The transaction is on disk. */
+  commit(): void {
+    const outcome = this.#outcome;
+    if (outcome === undefined) return;
+    if ("refused" in outcome) return this.fail(outcome.refused);
+    this.#committed?.(outcome.result);
+    this.#resolve(outcome.result);
+  }
+
+  fail(error: BackboneError): void {
+    this.#reject(error);
+  }
 }
+
+type AnyWork = Pick<Work<unknown>, "run" | "commit" | "fail">;
 
 export class GroupCommit {
-  readonly #root: RootDatabase;
+  readonly #store: Transactions;
   readonly #clock: Clock;
   readonly #name: string;
   readonly #onBegin: () => void;
-  #works: Work[] = [];
+  #works: AnyWork[] = [];
 
   /** `onBegin` is called at the beginning of each transaction. */
-  constructor(root: RootDatabase, clock: Clock, name: string, onBegin: () => void = () => {}) {
-    this.#root = root;
+  constructor(store: Transactions, clock: Clock, name: string, onBegin: () => void = () => {}) {
+    this.#store = store;
     this.#clock = clock;
     this.#name = name;
     this.#onBegin = onBegin;
@@ -55,16 +73,17 @@ export class GroupCommit {
    * nothing of the turn is stored and all its works reject.
    */
   run<T>(work: () => T, committed?: (result: T) => void): Promise<T> {
-    const first = this.#works.length === 0;
-    const done = new Promise<T>((resolve, reject) => this.#works.push(workOf(work, committed, resolve, reject)));
-    if (first) this.#clock.soon(() => this.flush());
-    return done;
+    const own = new Work(work, committed);
+    if (this.#works.push(own) === 1) this.#clock.soon(() => this.flush());
+    return own.done;
   }
 
   /** As `run`, in a transaction of its own, after what came before. */
   alone<T>(work: () => T): Promise<T> {
     this.flush();
-    return new Promise((resolve, reject) => this.#commit([workOf(work, undefined, resolve, reject)]));
+    const own = new Work(work);
+    this.#commit([own]);
+    return own.done;
   }
 
   flush(): void {
@@ -74,16 +93,16 @@ export class GroupCommit {
     this.#commit(works);
   }
 
-  #commit(works: readonly Work[]): void {
+  #commit(works: readonly AnyWork[]): void {
     try {
-      this.#root.transactionSync(() => {
+      this.#store.transactionSync(() => {
         this.#onBegin();
-        for (const { run } of works) run();
+        for (const work of works) work.run();
       });
     } catch (error) {
       const failure = this.#failure(error);
       if (failure.reason === "full" || works.length === 1) {
-        for (const { failed } of works) failed(failure);
+        for (const work of works) work.fail(failure);
       } else {
         // One of them cannot be written, whatever it is: the others need not fail with it.
         const half = works.length >> 1;
@@ -92,7 +111,7 @@ export class GroupCommit {
       }
       return;
     }
-    for (const { committed } of works) committed();
+    for (const work of works) work.commit();
   }
 
   #failure(error: unknown): BackboneError {

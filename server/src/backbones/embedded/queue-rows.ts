@@ -32,12 +32,12 @@ export class QueueRows implements QueueTables {
   }
 
   knows(queue: string, key: string, now: number): boolean {
-    return (this.#keys.get([queue, key])?.until ?? 0) > now;
+    return (this.#keys.get([queue, key])?.[1] ?? 0) > now;
   }
 
   remember(queue: string, key: string, windowMs: number, now: number): void {
     const until = now + windowMs;
-    this.#keys.putSync([queue, key], { offset: 0, until });
+    this.#keys.putSync([queue, key], [0, until]);
     this.#expiries.putSync([until, queue, key], true);
   }
 }

@@ -1,5 +1,6 @@
 /** What is removed when: by count and bytes with each append, by age in a sweep that never scans everything. */
-import type { ChannelRow, MessageRow, Store } from "./store.ts";
+import type { ChannelRow } from "./channel-rows.ts";
+import type { MessageRow, Store } from "./store.ts";
 
 /** Removed at most with one append: when a limit was lowered, what is beyond it goes little by little. */
 const TRIM_MESSAGES = 100;
@@ -8,8 +9,9 @@ const TRIM_MESSAGES = 100;
 export function trim(store: Store, channel: string, row: ChannelRow): void {
   const { messages = Number.POSITIVE_INFINITY, bytes = Number.POSITIVE_INFINITY } = row.retention;
   for (let removed = 0; removed < TRIM_MESSAGES; removed++) {
+    const count = row.head - row.trimmed;
     // The newest message stays whatever its size.
-    if (row.count <= 1 || (row.count <= messages && row.bytes <= bytes)) return;
+    if (count <= 1 || (count <= messages && row.bytes <= bytes)) return;
     if (!removeOldest(store, channel, row)) return;
   }
 }
@@ -36,7 +38,7 @@ export function sweep(store: Store, now: number, most: number): boolean {
     const [until, channel, name] = key;
     store.expiries.removeSync(key);
     // A key that was stored again since has a later end.
-    if (store.keys.get([channel, name])?.until === until) store.keys.removeSync([channel, name]);
+    if (store.keys.get([channel, name])?.[1] === until) store.keys.removeSync([channel, name]);
   }
   const due = Array.from(store.dues.getKeys({ end: [now, ""], limit: most }));
   let left = most;
@@ -50,8 +52,7 @@ export function sweep(store: Store, now: number, most: number): boolean {
 function sweepChannel(store: Store, due: [number, string], now: number, most: number): number {
   const [, channel] = due;
   store.dues.removeSync(due);
-  const row = store.channels.get(channel);
-  if (!row) return 1;
+  const row = store.channels.open(channel);
   const { ageMs = Number.POSITIVE_INFINITY } = row.retention;
   let removed = 0;
   row.due = 0;
@@ -65,7 +66,7 @@ function sweepChannel(store: Store, due: [number, string], now: number, most: nu
     removeOldest(store, channel, row);
     removed++;
   }
-  store.channels.putSync(channel, row);
+  store.channels.put(channel, row);
   return Math.max(1, removed);
 }
 
@@ -74,7 +75,6 @@ function removeOldest(store: Store, channel: string, row: ChannelRow): boolean {
   if (!oldest) return false;
   store.messages.removeSync(oldest.key);
   row.trimmed = oldest.key[1];
-  row.count--;
   row.bytes -= Buffer.byteLength(oldest.value[2]);
   return true;
 }

@@ -18,17 +18,12 @@ import {
 import { movesBack, nextFence } from "../cursor-order.ts";
 import { schedule, trim } from "./retention.ts";
 import type { Room } from "./room.ts";
-import type { ChannelRow, MessageRow, Store } from "./store.ts";
+import type { MessageRow, Store } from "./store.ts";
 
 const CHANNELS_PER_PAGE = 1000;
 
 /** Longer keys are replaced by their hash: LMDB's keys have at most 1,978 bytes. */
 const LONGEST_NAME = 1000;
-
-export interface StoredRow extends Appended {
-  /** Offset of the channel's message before it. */
-  readonly prev: number;
-}
 
 /** @throws BackboneError `full`, before anything is written, if `room` has none. */
 export function appendRow(
@@ -38,30 +33,28 @@ export function appendRow(
   { retention, dedupe }: AppendOptions,
   now: number,
   room?: Pick<Room, "take">,
-): StoredRow {
+): Appended {
   const { epoch } = store;
-  const row = channelRow(store, channel);
-  const prev = row.head;
+  const row = store.channels.open(channel);
   if (dedupe) {
-    const known = store.keys.get([channel, dedupe.key]);
-    if (known && known.until > now) return { epoch, offset: known.offset, duplicate: true, prev };
+    const [known, until] = store.keys.get([channel, dedupe.key]) ?? [0, 0];
+    if (until > now) return { epoch, offset: known, duplicate: true };
   }
   const bytes = Buffer.byteLength(message.data);
   room?.take(bytes);
+  row.head++;
   if (dedupe) {
     const until = now + dedupe.windowMs;
-    store.keys.putSync([channel, dedupe.key], { offset: prev + 1, until });
+    store.keys.putSync([channel, dedupe.key], [row.head, until]);
     store.expiries.putSync([until, channel, dedupe.key], true);
   }
-  row.head++;
-  row.count++;
   row.bytes += bytes;
   row.retention = retention;
   store.messages.putSync([channel, row.head], toRow(message));
   trim(store, channel, row);
   schedule(store, channel, row, message.time);
-  store.channels.putSync(channel, row);
-  return { epoch, offset: row.head, duplicate: false, prev };
+  store.channels.put(channel, row);
+  return { epoch, offset: row.head, duplicate: false };
 }
 
 /** @throws BackboneError `invalid` if a message is missing that was stored and not removed: the file is damaged. */
@@ -106,19 +99,19 @@ export function channelsOf(
 ): ChannelPage {
   const channels: string[] = [];
   let seen = 0;
-  for (const { key, value } of store.channels.getRange({ start: after })) {
+  for (const [key, { head, trimmed }] of store.channels.from(after)) {
     if (key === after) continue;
     // Names of the namespace "" lie between those of others.
     if (namespace !== "" && !key.startsWith(`${namespace}:`)) break;
-    if (namespaceOf(key) === namespace && value.count > 0) channels.push(key);
+    if (namespaceOf(key) === namespace && head > trimmed) channels.push(key);
     if (++seen === CHANNELS_PER_PAGE) return { channels, next: key };
   }
   return { channels };
 }
 
 export function removeMessages(store: Store, channel: string): void {
-  const row = store.channels.get(channel);
-  if (!row) return;
+  const row = store.channels.open(channel);
+  if (row.head === row.trimmed) return;
   const range = {
     start: [channel, row.trimmed + 1] as [string, number],
     end: [channel, row.head + 1] as [string, number],
@@ -126,7 +119,9 @@ export function removeMessages(store: Store, channel: string): void {
   for (const key of Array.from(store.messages.getKeys(range))) {
     store.messages.removeSync(key);
   }
-  store.channels.putSync(channel, { ...row, trimmed: row.head, count: 0, bytes: 0 });
+  row.trimmed = row.head;
+  row.bytes = 0;
+  store.channels.put(channel, row);
 }
 
 export function claimCursor(store: Store, key: CursorKey, now: number): ClaimedCursor {
@@ -149,10 +144,6 @@ export function forgetCursor(store: Store, key: CursorKey): void {
   const id = cursorId(key);
   const held = store.cursors.get(id);
   if (held) store.cursors.putSync(id, { fence: held.fence });
-}
-
-function channelRow(store: Store, channel: string): ChannelRow {
-  return store.channels.get(channel) ?? { head: 0, trimmed: 0, count: 0, bytes: 0, retention: {}, due: 0 };
 }
 
 function cursorId({ channel, user, name }: CursorKey): string {

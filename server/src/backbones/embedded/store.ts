@@ -2,27 +2,17 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
 import { open, type Database, type RootDatabase } from "lmdb";
+import { BackboneError, type Cursor, type Message } from "../contract.ts";
+import { ChannelRows } from "./channel-rows.ts";
 import { QueueRows } from "./queue-rows.ts";
-import { BackboneError, type Cursor, type Message, type Retention } from "../contract.ts";
 
-/** `[id, time, data, info?, tags?]`; compact, and the same in every version of format 1. */
+// Rows of which there are many are lists: the names of fields would be stored with each.
+
+/** `[id, time, data, info?, tags?]`. */
 export type MessageRow = [string, number, string, Message["info"]?, Message["tags"]?];
 
-export interface ChannelRow {
-  head: number;
-  trimmed: number;
-  count: number;
-  /** Of `data`. */
-  bytes: number;
-  retention: Retention;
-  /** When the sweep looks at the channel next, in ms since 1970; 0: never. */
-  due: number;
-}
-
-export interface KeyRow {
-  offset: number;
-  until: number;
-}
+/** `[offset, until]`. */
+export type KeyRow = [number, number];
 
 export interface CursorRow {
   fence: number;
@@ -34,7 +24,7 @@ interface AboutRow {
   epoch: string;
 }
 
-const FORMAT = 1;
+const FORMAT = 2;
 
 export class Store {
   /** The backbone's, for errors. */
@@ -42,7 +32,7 @@ export class Store {
   readonly root: RootDatabase<AboutRow, string>;
   /** `[channel, offset]`. */
   readonly messages: Database<MessageRow, [string, number]>;
-  readonly channels: Database<ChannelRow, string>;
+  readonly channels: ChannelRows;
   /** `[channel, key]`. */
   readonly keys: Database<KeyRow, [string, string]>;
   /** `[until, channel, key]`: the keys in the order in which they are forgotten. */
@@ -57,7 +47,7 @@ export class Store {
     this.name = name;
     this.root = root;
     this.messages = root.openDB({ name: "messages" });
-    this.channels = root.openDB({ name: "channels" });
+    this.channels = new ChannelRows(root);
     this.keys = root.openDB({ name: "keys" });
     this.expiries = root.openDB({ name: "expiries" });
     this.dues = root.openDB({ name: "dues" });
@@ -80,12 +70,26 @@ export class Store {
     }
   }
 
+  /** Everything that writes runs in one. What it throws comes through, and nothing of it is stored then. */
+  transactionSync<T>(work: () => T): T {
+    try {
+      return this.root.transactionSync(() => {
+        const result = work();
+        this.channels.store();
+        return result;
+      });
+    } catch (error) {
+      this.channels.forget();
+      throw error;
+    }
+  }
+
   /** What the tables take, and what the file has beside them to be used again; in bytes. */
   sizes(): { readonly used: number; readonly unused: number } {
     let pages = 0;
     let end = 0;
     let bytesPerPage = 0;
-    const own = [this.messages, this.channels, this.keys, this.expiries, this.dues, this.cursors];
+    const own = [this.messages, this.channels.table, this.keys, this.expiries, this.dues, this.cursors];
     for (const table of [...own, ...this.queues.all]) {
       const stats = table.getStats() as PageCounts;
       pages += stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;

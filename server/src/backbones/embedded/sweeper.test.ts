@@ -19,11 +19,11 @@ async function openStore(t: TestContext): Promise<{ store: Store; commits: Group
     await store.root.close();
     await rm(folder, { recursive: true });
   });
-  return { store, commits: new GroupCommit(store.root, clock, "local"), clock };
+  return { store, commits: new GroupCommit(store, clock, "local"), clock };
 }
 
 function fill(store: Store, clock: ManualClock, channels: number, each: number): void {
-  store.root.transactionSync(() => {
+  store.transactionSync(() => {
     for (let c = 0; c < channels; c++) {
       for (let i = 0; i < each; i++) {
         const message = { id: `${c}-${i}`, time: clock.now(), data: "1" };
@@ -82,7 +82,7 @@ describe("the sweeper", () => {
   test("a sweep of one row leaves the rest for the next, and nothing that is younger", async (t) => {
     const { store, clock } = await openStore(t);
     const append = () =>
-      store.root.transactionSync(() =>
+      store.transactionSync(() =>
         appendRow(store, "c", { id: "m", time: clock.now(), data: "1" }, { retention: { ageMs: 60_000 } }, clock.now()),
       );
     for (let i = 0; i < 3; i++) append();
@@ -92,7 +92,7 @@ describe("the sweeper", () => {
     await clock.advance(30_001);
     const kept: number[] = [];
     for (let more = true; more;) {
-      more = store.root.transactionSync(() => sweep(store, clock.now(), 1));
+      more = store.transactionSync(() => sweep(store, clock.now(), 1));
       kept.push(store.messages.getCount());
     }
     assert.deepEqual(kept.slice(0, 3), [4, 3, 2]);
@@ -105,20 +105,20 @@ describe("the sweeper", () => {
     const { store, clock } = await openStore(t);
     const options = { retention: {}, dedupe: { key: "k", windowMs: 1000 } };
     const append = () =>
-      store.root.transactionSync(() =>
+      store.transactionSync(() =>
         appendRow(store, "c", { id: "m", time: clock.now(), data: "1" }, options, clock.now()),
       );
     append();
     await clock.advance(1001);
     assert.equal(append().duplicate, false);
-    store.root.transactionSync(() => sweep(store, clock.now(), 100));
+    store.transactionSync(() => sweep(store, clock.now(), 100));
     assert.equal(append().duplicate, true);
   });
 
   test("a limit that was lowered trims little by little, never more than asked", async (t) => {
     const { store, clock } = await openStore(t);
     const append = (retention: object) =>
-      store.root.transactionSync(() =>
+      store.transactionSync(() =>
         appendRow(store, "c", { id: "m", time: clock.now(), data: "1" }, { retention }, clock.now()),
       );
     for (let i = 0; i < 250; i++) append({});
