@@ -55,7 +55,7 @@ export class GatewayInProcess implements AsyncDisposable {
       const decoder = new TextDecoder();
       return gateway.accept(
         {
-          send: (frame) => line.send(decoder.decode(frame)),
+          send: ({ bytes }) => line.send(decoder.decode(bytes)),
           bufferedBytes: 0,
           close: (code, reason) => line.close(code, reason),
           terminate: () => line.cut(),

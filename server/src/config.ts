@@ -52,6 +52,10 @@ const client = z.strictObject({
   queue_bytes: bytes("1MiB").describe(
     "Most bytes that wait for one connection; beyond it its readers fall back to the log.",
   ),
+  queue_bytes_total: optionalBytes.describe(
+    "Most bytes that wait for all connections of a process together; beyond it those that do not read fall back to the log, and at a quarter more " +
+      "those for which most waits are cut. Default: a quarter of the memory that there is, divided among the `workers`.",
+  ),
   message_bytes: bytes("64KiB").describe("Largest `data` of one message."),
   frame_bytes: bytes("256KiB").describe("Largest WebSocket frame from a client."),
   frame_commands: z.int().min(1).default(1000).describe("Most commands in one frame."),

@@ -16,6 +16,7 @@ import type { ConfigInput } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
 import { parseConfig } from "./config-file.ts";
 import { startServer, WEBSOCKET_PATH } from "./server.ts";
+import { CAN_CERTIFY, certify } from "./test-certificate.ts";
 
 const onDisk = (folder: string, more: ConfigInput = {}): ConfigInput => ({
   ...TEST_CONFIG,
@@ -212,34 +213,6 @@ test("a full log answers 405, which means try again; reads go on; what was ackno
   }));
 
 describe("TLS", () => {
-  const made = spawnSync("openssl", ["version"]).status === 0;
-  const certify = (folder: string, name: string): { cert: string; key: string } => {
-    const cert = path.join(folder, `${name}.pem`);
-    const key = path.join(folder, `${name}.key`);
-    const subject = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=DNS:localhost"];
-    const { status, stderr } = spawnSync(
-      "openssl",
-      [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-        "-keyout",
-        key,
-        "-out",
-        cert,
-        ...subject,
-      ],
-      { encoding: "utf8" },
-    );
-    assert.equal(status, 0, stderr);
-    return { cert, key };
-  };
   /** The name in the certificate. */
   const served = async (port: number): Promise<string> => {
     const socket = connectTls({ port, host: "127.0.0.1", servername: "localhost", rejectUnauthorized: false });
@@ -265,8 +238,8 @@ describe("TLS", () => {
     }
   };
   const skipped = (t: TestContext): boolean => {
-    if (!made) t.skip("openssl is not installed");
-    return !made;
+    if (!CAN_CERTIFY) t.skip("openssl is not installed");
+    return !CAN_CERTIFY;
   };
 
   test("is served; a renewed certificate is taken up without a restart, as often as it is renewed", async (t) => {

@@ -19,6 +19,7 @@ import type { Listener, ListenerOptions } from "./gateway/listener/listener.ts";
 import { NodeListener } from "./gateway/listener/node.ts";
 import type { GatewayObserver } from "./gateway/observer.ts";
 import type { Operations } from "./gateway/operations.ts";
+import { queueBytesWithin } from "./memory-limit.ts";
 import type { Hooks } from "./hooks.ts";
 import { BunServer } from "./bun-server.ts";
 import { HttpServer } from "./http-server.ts";
@@ -99,7 +100,10 @@ export class Todoku {
     this.platform = platform;
     this.#health = new Health(platform.backbones, clock, worker && (() => worker.count()));
     this.gateway = new Gateway({
-      limits: config.client,
+      limits: {
+        ...config.client,
+        queue_bytes_total: config.client.queue_bytes_total ?? queueBytesWithin(worker?.count().configured ?? 1),
+      },
       insecure: config.auth.insecure,
       version: VERSION,
       name: worker ? `${hostname()}/${worker.number}` : hostname(),

@@ -27,7 +27,7 @@ import { MemoryBackbone } from "./backbones/memory.ts";
 import { configSchema, type Config, type ConfigInput } from "./config.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { silentObserver, type GatewayObserver } from "./gateway/observer.ts";
-import type { Socket, SocketEvents } from "./gateway/socket.ts";
+import type { Payload, Socket, SocketEvents } from "./gateway/socket.ts";
 import type { Hooks } from "./hooks.ts";
 import { ManualClock, settle } from "./manual-clock.ts";
 import type { Namespace, Namespaces } from "./namespaces/namespace.ts";
@@ -203,7 +203,7 @@ export class TestSocket implements Socket {
   #held: Uint8Array[] | undefined;
   #over = false;
 
-  send(frame: Uint8Array): void {
+  send({ bytes: frame }: Payload): void {
     if (this.closing || this.#over) return;
     this.frames++;
     if (!this.#held) return this.onFrame(new TextDecoder().decode(frame));

@@ -1,5 +1,5 @@
 /** Connections of a gateway in this process that subscribe to a channel: their sockets count what they are sent and do nothing with it. */
-import type { Socket, SocketEvents } from "../../server/src/gateway/socket.ts";
+import type { Payload, Socket, SocketEvents } from "../../server/src/gateway/socket.ts";
 import type { TestGateway } from "../../server/src/test-gateway.ts";
 
 /** What the sockets of one gateway were sent, together. */
@@ -28,7 +28,7 @@ class CountedSocket implements Socket {
     this.#sent = sent;
   }
 
-  send(frame: Uint8Array): void {
+  send({ bytes: frame }: Payload): void {
     if (this.onAnswer) this.onAnswer(frame);
     else this.#sent.add(frame);
   }

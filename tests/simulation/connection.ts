@@ -79,7 +79,7 @@ export class Connection {
     });
     const buffered = (): number => this.#toClient.bufferedBytes;
     this.socket = {
-      send: (bytes) => this.#sendToClient(bytes),
+      send: ({ bytes }) => this.#sendToClient(bytes),
       get bufferedBytes() {
         return buffered();
       },

@@ -8,6 +8,7 @@ import type { Namespaces } from "../namespaces/namespace.ts";
 import type { Publisher } from "../namespaces/publisher.ts";
 import type { Dispatchers } from "../queues/dispatchers.ts";
 import type { DurableSubscriptions } from "./durable-subscriptions.ts";
+import type { Backlog } from "./backlog.ts";
 import type { Flusher } from "./outbox.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { Hub } from "./hub.ts";
@@ -49,5 +50,6 @@ export interface GatewayContext {
   readonly sessions: Sessions;
   readonly heartbeat: Heartbeat;
   readonly flusher: Flusher;
+  readonly backlog: Backlog;
   readonly rates: Rates;
 }

@@ -7,8 +7,9 @@ import { RecentIds, type Epoch, type Position } from "@todoku/protocol";
 import type { Frame, Log } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
+import type { LogReads } from "./log-reads.ts";
 import type { GatewayObserver } from "./observer.ts";
-import { SharedPublication, signalBytes } from "./shared-publication.ts";
+import { SharedPublication, SharedPublications, signalBytes } from "./shared-publication.ts";
 
 /** What a feed delivers to. */
 export interface Receiver {
@@ -22,7 +23,7 @@ export interface Receiver {
 
 /** A piece of the log, ready to be sent. */
 export interface Stretch extends Epoch {
-  readonly publications: readonly SharedPublication[];
+  readonly publications: SharedPublications;
   readonly head: number;
   readonly trimmed: number;
 }
@@ -38,6 +39,7 @@ export class Feed {
   readonly receivers: Set<Receiver> = new Set();
   readonly #observer: GatewayObserver;
   readonly #clock: Clock;
+  readonly #logReads: LogReads;
   /** Reads under way. Absent while there are none: there may be very many channels. */
   #reads: Map<string, Promise<Stretch>> | undefined;
   #position: Position | undefined;
@@ -50,11 +52,12 @@ export class Feed {
   #recent: RecentIds | undefined;
   #closed = false;
 
-  constructor(channel: string, namespace: Namespace, clock: Clock, observer: GatewayObserver) {
+  constructor(channel: string, namespace: Namespace, clock: Clock, observer: GatewayObserver, logReads: LogReads) {
     this.channel = channel;
     this.namespace = namespace;
     this.#clock = clock;
     this.#observer = observer;
+    this.#logReads = logReads;
   }
 
   /** How far live delivery has come; undefined on channels without a log. */
@@ -209,18 +212,20 @@ export class Feed {
       return true;
     }
     let reached = at;
-    for (const publication of publications) {
+    for (const publication of publications.list) {
       reached = publication.position ?? reached;
       this.#position = reached;
       this.#deliver(publication);
     }
-    return publications.length > 0 && reached.offset < head;
+    return publications.list.length > 0 && reached.offset < head;
   }
 
   async #read(offset: number, limit: number, maxBytes: number): Promise<Stretch> {
     const { log } = this.namespace;
-    if (!log) return { epoch: "", publications: [], head: 0, trimmed: 0 };
-    const { epoch, forks, messages, head, trimmed } = await log.read(this.channel, { after: offset, limit, maxBytes });
+    if (!log) return { epoch: "", publications: new SharedPublications([]), head: 0, trimmed: 0 };
+    const { epoch, forks, messages, head, trimmed } = await this.#logReads.run(log, () =>
+      log.read(this.channel, { after: offset, limit, maxBytes }),
+    );
     // Whoever reads may be the first to see a new epoch.
     if (this.#position && this.#position.epoch !== epoch) this.#repair();
     this.#forks = forks;
@@ -230,6 +235,6 @@ export class Feed {
       prev = message.offset;
       return publication;
     });
-    return { epoch, publications, head, trimmed, ...(forks && { forks }) };
+    return { epoch, publications: new SharedPublications(publications), head, trimmed, ...(forks && { forks }) };
   }
 }

@@ -9,6 +9,7 @@ import type { Hooks } from "../hooks.ts";
 import type { Namespaces } from "../namespaces/namespace.ts";
 import type { Publisher } from "../namespaces/publisher.ts";
 import { Dispatchers } from "../queues/dispatchers.ts";
+import { Backlog } from "./backlog.ts";
 import type { GatewayContext } from "./context.ts";
 import { FleetOperations } from "./fleet/fleet-operations.ts";
 import { DurableSubscriptions } from "./durable-subscriptions.ts";
@@ -53,6 +54,7 @@ export class Gateway {
     const { clock, observer, limits } = options;
     const { rate } = limits;
     const uid = clock.uuid();
+    const backlog = new Backlog(limits.queue_bytes_total ?? Number.POSITIVE_INFINITY);
     const operations = (): Operations => this.operations;
     this.#context = {
       ...options,
@@ -69,7 +71,8 @@ export class Gateway {
       open: new Set(),
       sessions: new Sessions(),
       heartbeat: new Heartbeat(clock, limits.ping, limits.pong),
-      flusher: new Flusher(clock),
+      backlog,
+      flusher: new Flusher(clock, backlog, () => this.#shed()),
       rates: {
         commands: new RateLimiter(clock, rate.commands),
         publish: new RateLimiter(clock, rate.publish),
@@ -142,6 +145,19 @@ export class Gateway {
     await this.#context.durables.flushed();
     await this.#fleet?.stop();
     await this.#context.hub.stop();
+  }
+
+  /** Cuts those for which most waits, until all together wait for no more than they may. */
+  #shed(): void {
+    const { open, backlog } = this.#context;
+    const waiting = [...open].map((session) => ({ session, bytes: session.outbox.count() }));
+    waiting.sort((a, b) => b.bytes - a.bytes);
+    let left = waiting.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const { session, bytes } of waiting) {
+      if (left <= backlog.limit) break;
+      session.cut(CLOSES.slow);
+      left -= bytes;
+    }
   }
 
   async #sendAway(session: Session, afterMs: number): Promise<void> {

@@ -7,7 +7,7 @@ import { decodeReplies, type Reply } from "@todoku/protocol";
 import { configSchema } from "../config.ts";
 import { ManualClock, settle } from "../manual-clock.ts";
 import { Todoku } from "../server.ts";
-import type { Socket } from "./socket.ts";
+import type { Payload, Socket } from "./socket.ts";
 
 interface Example {
   readonly name: string;
@@ -82,7 +82,7 @@ class RecordedSocket implements Socket {
   readonly bufferedBytes = 0;
   closed: { readonly code: number; readonly reason: string } | undefined;
 
-  send(frame: Uint8Array): void {
+  send({ bytes: frame }: Payload): void {
     this.replies.push(...decodeReplies(new TextDecoder().decode(frame)));
   }
 

@@ -13,7 +13,7 @@ import { CLOSES, decodeReplies, type Reply } from "@todoku/protocol";
 import { configSchema } from "../config.ts";
 import { ManualClock, settle } from "../manual-clock.ts";
 import { Todoku } from "../server.ts";
-import type { Socket, SocketEvents } from "./socket.ts";
+import type { Payload, Socket, SocketEvents } from "./socket.ts";
 
 const FRAMES = 25;
 /** So many in every run, two commands each: a quarter of a million; `TODOKU_HOSTILE_FRAMES=1000000` for a longer one. */
@@ -199,13 +199,13 @@ class Peer implements Socket {
   }
 
   /** Sends a frame, with the last epoch and offset that were heard of. */
-  send(...args: [string] | [Uint8Array]): void {
+  send(...args: [string] | [Payload]): void {
     const [frame] = args;
     if (typeof frame === "string") {
       if (!this.isOver) this.#events.message(this.#filled(frame));
       return;
     }
-    for (const reply of decodeReplies(new TextDecoder().decode(frame))) this.#receive(reply);
+    for (const reply of decodeReplies(new TextDecoder().decode(frame.bytes))) this.#receive(reply);
   }
 
   close(code: number): void {

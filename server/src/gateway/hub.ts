@@ -4,6 +4,7 @@ import type { Log } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import { Feed } from "./feed.ts";
+import { LogReads } from "./log-reads.ts";
 import type { GatewayObserver } from "./observer.ts";
 
 interface Entry {
@@ -21,6 +22,7 @@ export class Hub {
   readonly #clock: Clock;
   readonly #observer: GatewayObserver;
   readonly #beaconMs: number;
+  readonly #logReads: LogReads;
   readonly #entries = new Map<string, Entry>();
   #stopped = false;
   #cancelBeacon: (() => void) | undefined;
@@ -29,6 +31,7 @@ export class Hub {
     this.#clock = clock;
     this.#observer = observer;
     this.#beaconMs = beaconMs;
+    this.#logReads = new LogReads(clock);
   }
 
   start(): void {
@@ -58,7 +61,7 @@ export class Hub {
     if (this.#stopped) throw new TodokuError(ERRORS.backboneUnavailable);
     let entry = this.#entries.get(channel);
     if (!entry) {
-      const feed = new Feed(channel, namespace, this.#clock, this.#observer);
+      const feed = new Feed(channel, namespace, this.#clock, this.#observer, this.#logReads);
       entry = { feed, opened: this.#open(feed), users: 0, cancelClose: undefined };
       this.#entries.set(channel, entry);
     }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock, settle } from "../manual-clock.ts";
+import { Backlog } from "./backlog.ts";
 import { Flusher, Outbox } from "./outbox.ts";
 import { SharedPublication } from "./shared-publication.ts";
-import type { Socket } from "./socket.ts";
+import type { Payload, Socket } from "./socket.ts";
 
 const text = (frame: Uint8Array): string => new TextDecoder().decode(frame);
 const frame = (content: string): Uint8Array => new TextEncoder().encode(content);
@@ -13,7 +14,7 @@ class KeepingSocket implements Socket {
   readonly sent: Uint8Array[] = [];
   bufferedBytes = 0;
 
-  send(bytes: Uint8Array): void {
+  send({ bytes }: Payload): void {
     this.sent.push(bytes);
   }
   close(): void {}
@@ -22,14 +23,15 @@ class KeepingSocket implements Socket {
 
 function outboxes(count: number, limit = 100): { outbox: Outbox; socket: KeepingSocket; rooms: number[] }[] {
   const clock = new ManualClock();
-  const flusher = new Flusher(clock);
+  const backlog = new Backlog(Number.POSITIVE_INFINITY);
+  const flusher = new Flusher(clock, backlog, () => {});
   return Array.from({ length: count }, () => {
     const socket = new KeepingSocket();
     const rooms: number[] = [];
     return {
       socket,
       rooms,
-      outbox: new Outbox(socket, flusher, limit, { hasRoomAgain: () => rooms.push(rooms.length) }),
+      outbox: new Outbox(socket, { flusher, backlog }, limit, { hasRoomAgain: () => rooms.push(rooms.length) }),
     };
   });
 }

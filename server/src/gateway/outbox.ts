@@ -1,21 +1,27 @@
 /** What waits to be sent to one connection, and the flush that sends it once per turn of the event loop. */
 import type { Clock } from "../clock.ts";
-import { Parcel } from "./parcel.ts";
+import type { Backlog } from "./backlog.ts";
+import { Parcel, type Frame } from "./parcel.ts";
 import type { Socket } from "./socket.ts";
 
 /** Collects the outboxes that were written to in this turn and flushes them all at its end. */
 export class Flusher {
   readonly #clock: Clock;
+  readonly #backlog: Backlog;
+  readonly #shed: () => void;
   #filled: Outbox[] = [];
   /** The last that an outbox was begun with: whoever begins with the same frame shares it. */
   #parcel: Parcel | undefined;
 
-  constructor(clock: Clock) {
+  /** `shed` is called when there is too much in the backlog: it brings it below its limit. */
+  constructor(clock: Clock, backlog: Backlog, shed: () => void) {
     this.#clock = clock;
+    this.#backlog = backlog;
+    this.#shed = shed;
   }
 
   /** The first frame for an outbox that was empty. */
-  begin(outbox: Outbox, frame: Uint8Array): Parcel {
+  begin(outbox: Outbox, frame: Frame): Parcel {
     if (this.#filled.push(outbox) === 1) this.#clock.soon(() => this.flush());
     if (this.#parcel?.isOnly(frame) !== true) this.#parcel = new Parcel(frame);
     return this.#parcel;
@@ -29,6 +35,7 @@ export class Flusher {
       outbox.flush();
       outbox.checkRoom();
     }
+    if (this.#backlog.isOver) this.#shed();
   }
 }
 
@@ -44,16 +51,25 @@ export interface OutboxOwner {
 export class Outbox {
   readonly socket: Socket;
   readonly #flusher: Flusher;
+  readonly #backlog: Backlog;
   readonly #limit: number;
   readonly #owner: OutboxOwner;
   #queued: Parcel | undefined;
   /** The socket did not get rid at once of what it was sent last: only then is it asked how much waits. */
   #stuck = false;
   #refused = false;
+  /** What of the backlog is this one's, as last looked at. */
+  #counted = 0;
 
-  constructor(socket: Socket, flusher: Flusher, limitBytes: number, owner: OutboxOwner) {
+  constructor(
+    socket: Socket,
+    { flusher, backlog }: { readonly flusher: Flusher; readonly backlog: Backlog },
+    limitBytes: number,
+    owner: OutboxOwner,
+  ) {
     this.socket = socket;
     this.#flusher = flusher;
+    this.#backlog = backlog;
     this.#limit = limitBytes;
     this.#owner = owner;
   }
@@ -65,7 +81,7 @@ export class Outbox {
 
   /** Whether a publication may be added. After a no, the owner is told when there is room. */
   hasRoom(): boolean {
-    if (this.waitingBytes < this.#limit) return true;
+    if (this.waitingBytes < this.#limit && !this.#isPressed) return true;
     this.#refused = true;
     return false;
   }
@@ -77,13 +93,32 @@ export class Outbox {
 
   /** To be called whenever bytes have left; half the bound must be free before publications are let in again. */
   checkRoom(): void {
-    if (!this.#refused || this.waitingBytes * 2 > this.#limit) return;
+    if (this.#counted > 0) this.count();
+    if (!this.#refused || this.waitingBytes * 2 > this.#limit || this.#isPressed) return;
     this.#refused = false;
     this.#owner.hasRoomAgain();
   }
 
-  /** The bytes are shared: neither side may alter them. */
-  push(frame: Uint8Array): void {
+  /** Too much waits for all together, and something of it for this one. */
+  get #isPressed(): boolean {
+    return this.#stuck && this.#backlog.isFull && this.socket.bufferedBytes > 0;
+  }
+
+  /** Takes what waits in the socket into the backlog's count. Returns how much that is. */
+  count(): number {
+    const bytes = this.#stuck ? this.socket.bufferedBytes : 0;
+    this.#backlog.grow(bytes - this.#counted);
+    return (this.#counted = bytes);
+  }
+
+  /** The socket is no more. */
+  gone(): void {
+    this.#stuck = false;
+    this.count();
+  }
+
+  /** Bytes are shared: neither side may alter them. */
+  push(frame: Frame): void {
     this.#queued = this.#queued === undefined ? this.#flusher.begin(this, frame) : this.#queued.with(frame);
   }
 
@@ -92,7 +127,8 @@ export class Outbox {
     const queued = this.#queued;
     if (queued === undefined) return;
     this.#queued = undefined;
-    this.socket.send(queued.bytes);
+    this.socket.send(queued);
     this.#stuck = this.socket.bufferedBytes > 0;
+    if (this.#stuck || this.#counted > 0) this.count();
   }
 }

@@ -1,5 +1,5 @@
 /** Replies and pushes that hold publications: their data is JSON text already and goes in as it is. */
-import { publicationText, type ConnectResult, type SubscribeResult } from "@todoku/protocol";
+import { publicationText, type ConnectResult } from "@todoku/protocol";
 import type { Range } from "../backbones/contract.ts";
 import { publicationFields, type Encoding } from "./shared-publication.ts";
 import type { Prepared } from "./subscribe.ts";
@@ -23,21 +23,16 @@ export function historyReply(id: number | undefined, { messages, epoch, head }: 
   const publications = messages.map((message) =>
     publicationText(message.data, publicationFields(message, encoding, { offset: message.offset })),
   );
-  return `{"id":${id},"history":${withPublications({ epoch, offset: head }, publications, true)}}`;
+  return `{"id":${id},"history":${withPublications(JSON.stringify({ epoch, offset: head }), publications.join(","))}}`;
 }
 
 function subscribeText({ result, publications, subscription }: Prepared): string {
   const { encoding } = subscription.options;
-  return withPublications(
-    result,
-    publications.map((publication) => publicationText(publication.message.data, publication.fields(encoding))),
-    false,
-  );
+  const text = JSON.stringify(result);
+  return publications.list.length === 0 ? text : withPublications(text, publications.text(encoding));
 }
 
-function withPublications(result: SubscribeResult, publications: readonly string[], always: boolean): string {
-  const text = JSON.stringify(result);
-  if (publications.length === 0 && !always) return text;
-  const list = `"publications":[${publications.join(",")}]`;
+function withPublications(text: string, publications: string): string {
+  const list = `"publications":[${publications}]`;
   return text === "{}" ? `{${list}}` : `${text.slice(0, -1)},${list}}`;
 }

@@ -31,8 +31,7 @@ import type { Handshake, Socket, SocketEvents } from "./socket.ts";
 import type { Subscription, SubscriptionHost } from "./subscription.ts";
 import { endSubscription } from "./subscribe.ts";
 
-const encoder = new TextEncoder();
-const PING = encoder.encode("{}");
+const PING = new TextEncoder().encode("{}");
 const NO_CONSUMERS: ReadonlyMap<string, SessionConsumer> = new Map();
 /** After a token's expiry the client has this long to refresh it. */
 const EXPIRY_GRACE_MS = 25_000;
@@ -84,7 +83,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
     this.client = context.clock.uuid();
     this.address = address;
     this.origin = origin;
-    this.outbox = new Outbox(socket, context.flusher, context.limits.queue_bytes, this);
+    this.outbox = new Outbox(socket, context, context.limits.queue_bytes, this);
     context.open.add(this);
     this.#cancelDeadline = context.clock.after(context.limits.connect_timeout, () =>
       // A slow answer of the application is not the client's fault: it may come again.
@@ -144,6 +143,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
 
   closed(): void {
     this.context.open.delete(this);
+    this.outbox.gone();
     this.#ending ??= CLOSES.closed;
     this.#release();
   }
@@ -238,7 +238,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
 
   #answer(id: number | undefined, reply: string | Reply): void {
     if (this.#closed || id === undefined) return;
-    this.outbox.push(encoder.encode(typeof reply === "string" ? reply : encodeReply({ id, ...reply })));
+    this.outbox.push(typeof reply === "string" ? reply : encodeReply({ id, ...reply }));
     if (this.outbox.overrun) this.end(CLOSES.slow);
   }
 
@@ -314,7 +314,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
 
   /** A whole push frame as JSON text. */
   pushText(text: string): void {
-    if (!this.#closed) this.outbox.push(encoder.encode(text));
+    if (!this.#closed) this.outbox.push(text);
   }
 
   /** Closes the connection; `detail` is appended to the code's reason. */
@@ -324,6 +324,12 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
     this.outbox.flush();
     this.outbox.socket.close(code.code, closeReason(code.message, detail));
     this.#release();
+  }
+
+  /** Ends the connection and lets go at once of what waits for it: a farewell would come behind that. */
+  cut(code: Code): void {
+    this.end(code);
+    this.outbox.socket.terminate();
   }
 
   /** Resolves when `connect` was answered, or at once if it does not run. */
@@ -407,6 +413,6 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
 function closeReason(message: string, detail: string | undefined): string {
   const whole = detail === undefined ? message : `${message}: ${detail}`.replace(`${message}: ${message}`, message);
   let reason = whole.slice(0, 123);
-  while (encoder.encode(reason).length > 123) reason = reason.slice(0, -1);
+  while (Buffer.byteLength(reason) > 123) reason = reason.slice(0, -1);
   return reason;
 }

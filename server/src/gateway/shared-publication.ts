@@ -1,5 +1,5 @@
 /** One publication on its way to many connections: encoded once per encoding, the bytes shared by all. */
-import { encodePublication, type Position, type PublicationFields } from "@todoku/protocol";
+import { encodePublication, publicationText, type Position, type PublicationFields } from "@todoku/protocol";
 import type { Message } from "../backbones/contract.ts";
 
 const encoder = new TextEncoder();
@@ -51,6 +51,27 @@ export class SharedPublication {
 
   #encode(encoding: Encoding, redelivered = false): Uint8Array {
     return encoder.encode(encodePublication(this.channel, this.message.data, this.fields(encoding, redelivered)));
+  }
+}
+
+/** Publications in the order of the log, which are put into the replies to all who resume from the same place. */
+export class SharedPublications {
+  readonly list: readonly SharedPublication[];
+  #plain: string | undefined;
+  #extended: string | undefined;
+
+  constructor(list: readonly SharedPublication[]) {
+    this.list = list;
+  }
+
+  /** As they stand in a JSON array, without its brackets. */
+  text(encoding: Encoding): string {
+    if (encoding === "plain") return (this.#plain ??= this.#encode("plain"));
+    return (this.#extended ??= this.#encode("extended"));
+  }
+
+  #encode(encoding: Encoding): string {
+    return this.list.map((one) => publicationText(one.message.data, one.fields(encoding))).join(",");
   }
 }
 

@@ -81,3 +81,42 @@ function padded(n: number): { n: number; pad: string } {
 function numberIn(data: unknown): number {
   return (data as { n: number }).n;
 }
+
+test("R8 what waits for all readers together is bounded too: those that do not read wait for the log, those that read notice nothing", async (t) => {
+  const gateway = await openGateway(t, { client: { queue_bytes: "64KiB", queue_bytes_total: "16KiB" } });
+  const readers = await Promise.all(numbers(1, 20).map(() => gateway.connect()));
+  const quick = await gateway.connect();
+  for (const one of [...readers, quick]) await one.subscribe("a");
+  for (const { socket } of readers) socket.hold();
+  for (const n of numbers(1, 200)) {
+    await gateway.publish("a", padded(n));
+    assert.deepEqual((await quick.data(1)).map(numberIn), [n]);
+  }
+  await settle();
+  const { total } = gateway.gateway.waiting();
+  assert.ok(total >= 16 * 1024 && total < 1.25 * 16 * 1024, `${total} bytes wait`);
+  for (const one of readers) {
+    one.socket.release();
+    assert.deepEqual((await one.data(200)).map(numberIn), numbers(1, 200));
+    assert.equal(one.socket.closing, undefined);
+  }
+});
+
+test("R8 where answers that nobody reads go beyond the bound of all, those for which most waits are cut, and no other", async (t) => {
+  const gateway = await openGateway(t, { client: { queue_bytes: "64KiB", queue_bytes_total: "64KiB" } });
+  for (const n of numbers(1, 100)) await gateway.publish("a", padded(n));
+  const askers = await Promise.all(numbers(1, 8).map(() => gateway.connect()));
+  const modest = await gateway.connect();
+  modest.socket.hold();
+  modest.send({ id: 5, history: { channel: "a", limit: 2 } });
+  for (const one of askers) {
+    one.socket.hold();
+    one.send({ id: 5, history: { channel: "a", limit: 50 } });
+    await settle();
+  }
+  assert.ok(gateway.gateway.waiting().total <= 1.25 * 64 * 1024, `${gateway.gateway.waiting().total} bytes wait`);
+  const cut = askers.filter(({ socket }) => socket.closing?.code === 3008);
+  assert.ok(cut.length > 0 && cut.length < askers.length, `${cut.length} were cut`);
+  assert.equal(modest.socket.closing, undefined);
+  assert.equal(gateway.gateway.connections, askers.length + 1 - cut.length);
+});

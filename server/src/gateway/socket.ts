@@ -3,8 +3,8 @@
  * `Gateway.accept` and calls the returned `SocketEvents`. Nothing in the gateway knows which runtime is behind it.
  */
 export interface Socket {
-  /** Sends one text frame. The bytes may be shared with other sockets: never alter them. Never throws. */
-  send(frame: Uint8Array): void;
+  /** Sends one text frame. Never throws. */
+  send(payload: Payload): void;
   /** Bytes handed over by `send` that the operating system has not taken yet. */
   readonly bufferedBytes: number;
   /** Called once, when `connect` was accepted: listeners bound how many connections have not come so far. */
@@ -13,6 +13,16 @@ export interface Socket {
   close(code: number, reason: string): void;
   /** Ends the connection without a handshake; `closed` follows. */
   terminate(): void;
+}
+
+/** What one text frame holds. The same payload may be sent to many sockets: it is made into bytes once for all that ask for `bytes`. */
+export interface Payload {
+  /** In bytes. */
+  readonly size: number;
+  /** Shared by all: never alter them. */
+  readonly bytes: Uint8Array;
+  /** Writes it into `target`, which is the caller's own, from `at` on. */
+  writeTo(target: Buffer, at: number): void;
 }
 
 /** What the gateway wants to hear about a socket. The listener never calls anything after `closed`. */

@@ -17,7 +17,7 @@ import { maySubscribe } from "./access.ts";
 import { STILL_OPEN, type DurableCursor } from "./durable-cursor.ts";
 import type { Feed } from "./feed.ts";
 import type { Session } from "./session.ts";
-import type { SharedPublication } from "./shared-publication.ts";
+import { SharedPublications } from "./shared-publication.ts";
 import { Subscription } from "./subscription.ts";
 
 /** After a subscription token's expiry the client has this long to refresh it. */
@@ -26,6 +26,7 @@ const EXPIRY_GRACE_MS = 25_000;
 const REFUSE_UNRECOVERED = 2;
 const DEFAULT_IN_FLIGHT = 100;
 const MOST_IN_FLIGHT = 10_000;
+const NOTHING = new SharedPublications([]);
 
 /** What was decided about a subscription before it is made. */
 export interface Grant {
@@ -41,7 +42,7 @@ export interface Grant {
 export interface Prepared {
   readonly result: SubscribeResult;
   /** Recovered publications that belong in the reply. */
-  readonly publications: readonly SharedPublication[];
+  readonly publications: SharedPublications;
   readonly subscription: Subscription;
   /**
    * Starts delivery, or tells at once that another connection took the durable subscription over meanwhile. Gives
@@ -116,7 +117,7 @@ interface Begin {
   readonly sent?: number;
   readonly attempts?: number;
   readonly recovered?: boolean;
-  readonly publications?: readonly SharedPublication[];
+  readonly publications?: SharedPublications;
   readonly cursor?: Position;
 }
 
@@ -128,7 +129,7 @@ function ready(
   begins: Begin,
   durable: DurableHold,
 ): Prepared {
-  const { position, publications = [] } = begins;
+  const { position, publications = NOTHING } = begins;
   const acked = durable.cursor !== undefined || request.ack === true;
   const extended = session.extended || request.start !== undefined || acked || request.in_flight !== undefined;
   const info: ClientInfo = { ...session.info, ...(grant.info !== undefined && { chan_info: grant.info }) };
@@ -212,7 +213,7 @@ async function recover(
   }
   // What is to be acknowledged is pushed, so that it counts as under way.
   if (ack === true || durable !== undefined) return { position, recovered: true };
-  const last = stretch.publications.at(-1)?.offset ?? offset;
+  const last = stretch.publications.list.at(-1)?.offset ?? offset;
   return { position: { epoch: stretch.epoch, offset: last }, recovered: true, publications: stretch.publications };
 }
 

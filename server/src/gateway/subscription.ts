@@ -212,7 +212,7 @@ export class Subscription implements Receiver {
         // A failed message or a close may have moved the ground while the log was read.
         if (this.#isPaused() || this.#sent !== from) continue;
         if (this.#passGap(stretch, from)) continue;
-        for (const publication of stretch.publications) {
+        for (const publication of stretch.publications.list) {
           if (!this.#mayHandOut() || publication.position === undefined) break;
           this.#hand(publication, publication.position);
         }
@@ -221,7 +221,7 @@ export class Subscription implements Receiver {
           return;
         }
         // The feed may have gone on while this was read. If the log still has nothing, it lags behind its own bus.
-        const nothing = stretch.publications.length === 0;
+        const nothing = stretch.publications.list.length === 0;
         if (nothing && foundNothing) return this.#resumeAfter(LAG_MS);
         foundNothing = nothing;
       }
@@ -352,7 +352,7 @@ export class Subscription implements Receiver {
     this.#givingUp = true;
     try {
       const stretch = await this.feed.read({ epoch: underWay.acked.epoch, offset: prev }, 1);
-      const [publication] = stretch.publications;
+      const [publication] = stretch.publications.list;
       // If it is no longer in the log, catching up finds that and tells it.
       if (before && stretch.epoch === before.epoch && publication?.offset === offset) {
         await this.#host.deadLetter(this, publication, attempts);

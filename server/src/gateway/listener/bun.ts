@@ -1,7 +1,7 @@
 /** Accepts WebSockets on `Bun.serve`. */
 import { CLOSES } from "@todoku/protocol";
 import type { Clock } from "../../clock.ts";
-import type { Handshake, Socket, SocketEvents } from "../socket.ts";
+import type { Handshake, Payload, Socket, SocketEvents } from "../socket.ts";
 import { Admission, Refused, type Admitted, type UpgradeRequest } from "./admission.ts";
 import type { BunHttpServer, BunWebSocket, BunWebSocketHandlers } from "./bun-runtime.ts";
 import type { Acceptor, Listener, ListenerOptions } from "./listener.ts";
@@ -103,9 +103,9 @@ export class BunSocket implements Socket {
     return this.#pressed ? (this.#webSocket?.getBufferedAmount() ?? 0) : 0;
   }
 
-  send(frame: Uint8Array): void {
+  send({ bytes, size }: Payload): void {
     if (this.#closing) return;
-    const sent = this.#webSocket?.sendText(this.#texts.of(frame), frame.length >= WORTH_COMPRESSING);
+    const sent = this.#webSocket?.sendText(this.#texts.of(bytes), size >= WORTH_COMPRESSING);
     if (sent === -1) this.#pressed = true;
   }
 

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
-import type { Socket, SocketEvents } from "../socket.ts";
+import type { Payload, Socket, SocketEvents } from "../socket.ts";
 import { notSpoken, type SocketHost } from "./node-socket.ts";
 
 const TEXT = { binary: false };
@@ -71,8 +71,8 @@ export class CompressedSocket implements Socket {
     return this.#webSocket.bufferedAmount;
   }
 
-  send(frame: Uint8Array): void {
-    if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.send(frame, TEXT, this.#onSent);
+  send({ bytes }: Payload): void {
+    if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.send(bytes, TEXT, this.#onSent);
   }
 
   close(code: number, reason: string): void {

@@ -7,6 +7,7 @@ import { test, type TestContext } from "node:test";
 import { WebSocket, type ClientOptions } from "ws";
 import { RateLimiter } from "../../auth/rate.ts";
 import { systemClock } from "../../clock.ts";
+import { Parcel } from "../parcel.ts";
 import type { Socket } from "../socket.ts";
 import { trustedProxies } from "./address.ts";
 import { NodeListener } from "./node.ts";
@@ -93,10 +94,10 @@ test("a close from this side carries its code and reason, and nothing is sent af
   const messages: string[] = [];
   client.on("message", (data: Buffer) => messages.push(data.toString()));
   const socket = opened.at(-1)?.socket;
-  socket?.send(Buffer.from("before"));
+  socket?.send(new Parcel("before"));
   socket?.close(3001, "shutdown");
   socket?.close(3000, "again");
-  socket?.send(Buffer.from("after"));
+  socket?.send(new Parcel("after"));
   assert.deepEqual((await once(client, "close")).map(String), ["3001", "shutdown"]);
   assert.deepEqual(messages, ["before"]);
   await opened.at(-1)?.closed;
@@ -147,7 +148,7 @@ async function listen(t: TestContext, unauthenticatedPerAddress = 100) {
         return {
           message: (text) => {
             heard.resolve(text);
-            socket.send(Buffer.from(text));
+            socket.send(new Parcel(text));
           },
           drained: () => {},
           closed: () => closed.resolve(),

@@ -1,8 +1,10 @@
 /** One WebSocket on a stream of Node: the frames and the closing handshake, without anything a connection does not need. */
+import { Socket as NetSocket } from "node:net";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import { CLOSES } from "@todoku/protocol";
 import type { Clock } from "../../clock.ts";
-import type { Socket, SocketEvents } from "../socket.ts";
+import type { Payload, Socket, SocketEvents } from "../socket.ts";
 import { CLOSE, FrameReader, PONG, type FrameEvents } from "./frame-reader.ts";
 import { frameOf, type TextFrames } from "./text-frames.ts";
 
@@ -32,6 +34,8 @@ export class NodeSocket implements Socket, FrameEvents {
   readonly #stream: Duplex;
   readonly #host: SocketHost;
   readonly #reader: FrameReader;
+  /** The stream may hold on to what it is given: it is not the system's own, which has taken all that it does not wait with. */
+  readonly #keeps: boolean;
   #events: SocketEvents | undefined;
   /** Gives the place among the unauthenticated back. */
   #release: (() => void) | undefined;
@@ -45,6 +49,7 @@ export class NodeSocket implements Socket, FrameEvents {
     this.#host = host;
     this.#release = release;
     this.#reader = new FrameReader(this, host.frameBytes);
+    this.#keeps = !(stream instanceof NetSocket) || stream instanceof TLSSocket;
   }
 
   /** Begins to read; `head` is what came with the handshake already. */
@@ -64,12 +69,15 @@ export class NodeSocket implements Socket, FrameEvents {
     return this.#stream.writableLength;
   }
 
-  send(payload: Uint8Array): void {
+  send(payload: Payload): void {
     if (this.#closing) return;
     const stream = this.#stream;
+    const { frames } = this.#host;
     // A callback for each frame would cost more than all else here: only what the system does not take at once has one.
-    stream.write(this.#host.frames.of(payload));
-    if (stream.writableLength > 0 && !this.#waiting) this.#wait();
+    stream.write(frames.of(payload, this.#waiting || this.#keeps));
+    if (stream.writableLength === 0) return;
+    frames.kept();
+    if (!this.#waiting) this.#wait();
   }
 
   /** A write of nothing is done when all before it is. */
