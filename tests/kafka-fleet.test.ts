@@ -3,6 +3,7 @@
  * a run's choices; `TODOKU_FLEET_ROUNDS` strikes every fault so often.
  */
 import assert from "node:assert/strict";
+import path from "node:path";
 import { test } from "node:test";
 import { needBroker } from "../scripts/brokers/need.ts";
 import { ownServers } from "../scripts/brokers/own-servers.ts";
@@ -10,6 +11,7 @@ import { check, report, type Violation } from "./checker.ts";
 import { freezeArchivist, judgeArchive, killArchivist, killPostgres } from "./fleet/archive.ts";
 import { cutAfterStoring, partition, type Fault } from "./fleet/faults.ts";
 import {
+  carelessKafka,
   forgetHalf,
   freezeLeader,
   kafkaServers,
@@ -18,6 +20,7 @@ import {
   longPartition,
   movePartitions,
   rollingRestart,
+  uncleanElection,
 } from "./fleet/kafka.ts";
 import { fleetRun, type FleetRunOptions } from "./fleet/run.ts";
 
@@ -97,3 +100,40 @@ test("control: the checker goes red when readers on kafka do not recognise repea
     report(violations),
   );
 });
+
+test(
+  "control: the checker names what is lost when the leader alone acknowledges, and its copy takes over without having it",
+  { skip },
+  async (t) => {
+    t.diagnostic(`TODOKU_SEED=${SEED}`);
+    const { events } = await fleetRun({
+      ...KAFKA,
+      faults: [uncleanElection],
+      start: () => carelessKafka(4),
+      backbone: (brokers) => ({ type: "kafka", brokers, partitions: 4, unsafe: true }),
+      nodeFlags: ["--import", path.join(import.meta.dirname, "fleet", "leader-acks.ts")],
+      told: (line) => t.diagnostic(line),
+    });
+    const violations = check(events);
+    assert.ok(
+      violations.some(
+        ({ rule, detail }) => rule === "I1" && /was acknowledged at .* and is not in the log/.test(detail),
+      ),
+      report(violations),
+    );
+    // The gateways have seen it, and nobody who handled what is gone was left in the belief that it is there.
+    const stored = new Set(events.flatMap((event) => (event.kind === "stored" ? [event.position?.epoch] : [])));
+    const deceived = events.flatMap((event) =>
+      event.kind === "handled" && !stored.has(event.position?.epoch) ? [event.subscriber] : [],
+    );
+    const told = events.flatMap((event) =>
+      event.kind === "gap" && event.reason === "epoch" ? [event.subscriber] : [],
+    );
+    assert.ok(deceived.length > 0);
+    assert.deepEqual(
+      deceived.filter((subscriber) => !told.includes(subscriber)),
+      [],
+      "everybody is told",
+    );
+  },
+);

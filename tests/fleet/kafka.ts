@@ -23,7 +23,11 @@ export async function kafkaServers(extra: Readonly<Record<string, string>> = {})
     proxies.push(proxy);
     return Number(new URL(proxy.url).port);
   };
-  const { urls, servers } = await kafkaNodes(folder, 3, { extra, advertise });
+  const { urls, servers } = await kafkaNodes(folder, 3, { extra, advertise }).catch(async (error: unknown) => {
+    // What is listened on keeps the process of the test alive.
+    await Promise.all(proxies.map((proxy) => proxy[Symbol.asyncDispose]()));
+    throw error;
+  });
   return {
     urls,
     servers,
@@ -86,6 +90,46 @@ export const longPartition: Fault = {
     for (const proxy of proxies) proxy.breakOff();
     await after(8000);
     for (const proxy of proxies) proxy.mend();
+  },
+};
+
+/**
+ * The same, where the leader alone can acknowledge a message (broker 1), its only copy may become leader without having it (broker 2), and
+ * the third broker only votes.
+ */
+export async function carelessKafka(partitions: number): Promise<Brokers> {
+  const brokers = await kafkaServers();
+  const admin = new Admin({ clientId: "fleet", bootstrapBrokers: [...brokers.urls], retries: 5, retryDelay: 200 });
+  try {
+    await admin.createTopics({
+      topics: [TOPIC],
+      assignments: Array.from({ length: partitions }, (_, partition) => ({ partition, brokers: [1, 2] })),
+      configs: [
+        { name: "unclean.leader.election.enable", value: "true" },
+        { name: "min.insync.replicas", value: "1" },
+        { name: "message.timestamp.type", value: "LogAppendTime" },
+      ],
+    });
+    return brokers;
+  } catch (error) {
+    await brokers[Symbol.asyncDispose]();
+    throw error;
+  } finally {
+    await admin.close();
+  }
+}
+
+/** The leader goes on alone, and dies; the copy that has seen nothing of that takes over. */
+export const uncleanElection: Fault = {
+  name: "an unclean election",
+  strike: async ({ servers: [leader, copy], urls, progress }) => {
+    await copy?.kill();
+    await progress();
+    await leader?.kill();
+    await copy?.start();
+    await progress();
+    await leader?.start();
+    await untilKafkaIsWhole(urls);
   },
 };
 

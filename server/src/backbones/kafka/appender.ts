@@ -18,7 +18,8 @@ const BATCH_RECORDS = 1000;
 /** What a record costs beside its key and value, roughly. */
 const OVERHEAD_BYTES = 200;
 const SEQUENCES = 2 ** 31;
-const ALL_REPLICAS = -1;
+/** A record is acknowledged when all replicas that are in sync have it. */
+export const ALL_REPLICAS = -1;
 
 /** The brokers know the sequence no more: a batch that was sent again may have been stored already. */
 const SEQUENCE_LOST: ReadonlySet<number> = new Set([

@@ -37,6 +37,7 @@ export class ChannelIndex {
   readonly #keys = new Map<string, Remembered>();
   readonly #repeats = new Map<number, number>();
   readonly #positions: number;
+  #forgotAfterMs: number | undefined;
   #base = 0;
   #start = 0;
 
@@ -47,6 +48,11 @@ export class ChannelIndex {
 
   get channels(): number {
     return this.#channels.size;
+  }
+
+  /** So long after its record a key was forgotten, for its position, though its window was not over; undefined if none ever was. */
+  get forgotAfterMs(): number | undefined {
+    return this.#forgotAfterMs;
   }
 
   /** Forgets everything: what is at or below `base` was never seen. */
@@ -185,7 +191,9 @@ export class ChannelIndex {
     this.#keys.delete(key);
     this.#keys.set(key, record);
     for (const [oldest, { offset, time, windowMs }] of this.#keys) {
-      if (record.offset - offset <= this.#positions && record.time - time < windowMs + SKEW_MS) break;
+      const [behind, age] = [record.offset - offset, record.time - time];
+      if (behind <= this.#positions && age < windowMs + SKEW_MS) break;
+      if (age < windowMs) this.#forgotAfterMs ??= age;
       this.#keys.delete(oldest);
     }
     return undefined;

@@ -54,6 +54,8 @@ export interface FetchFrom {
   readonly partition: number;
   readonly offset: number;
   readonly maxBytes: number;
+  /** Leader epoch of the record before it, if that was read: the answer then says whether it is still there. */
+  readonly lastEpoch?: number;
 }
 
 /** Which connection a call takes: one that waits for news is not to hold up the others. */
@@ -75,6 +77,8 @@ export interface FetchedPartition {
   readonly logStartOffset: bigint;
   readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: bigint }[] | null;
   readonly records?: readonly RecordsBatch[] | null;
+  /** The record before the offset that was asked for is not there: of the epochs up to its, the log has this one, and it ends here. */
+  readonly divergingEpoch?: { readonly epoch: number; readonly endOffset: bigint };
 }
 
 export interface ProducedPartition {
@@ -204,11 +208,11 @@ export class KafkaCluster {
     const byTopic = Map.groupBy(from, ({ topic }) => topic.id);
     const topics = [...byTopic].map(([topicId, wanted]) => ({
       topicId,
-      partitions: wanted.map(({ partition, offset, maxBytes }) => ({
+      partitions: wanted.map(({ partition, offset, maxBytes, lastEpoch = -1 }) => ({
         partition,
         currentLeaderEpoch: -1,
         fetchOffset: BigInt(offset),
-        lastFetchedEpoch: -1,
+        lastFetchedEpoch: lastEpoch,
         partitionMaxBytes: maxBytes,
       })),
     }));

@@ -2,8 +2,9 @@
 import type { Clock } from "../../clock.ts";
 import type { BackboneError } from "../contract.ts";
 import type { FetchedPartition, KafkaCluster, Topic } from "./cluster.ts";
-import { asBackboneError, CODE, invalid, unavailable } from "./failure.ts";
+import { asBackboneError, CODE, unavailable } from "./failure.ts";
 import { placedRecords, type PlacedRecord } from "./records.ts";
+import { Reigns } from "./reigns.ts";
 
 /** A partition that nobody needs is followed so long: who leaves often comes back. */
 const LINGER_MS = 60_000;
@@ -24,6 +25,11 @@ export interface Reading {
   restore?(): Promise<number | undefined>;
   /** Everything before `start` is gone and was never taken: what was read so far is to be forgotten. */
   reset(start: number): void;
+  /**
+   * The log was cut back behind its reader: only what is before `shared` is still what was taken. Nothing more comes. Absent: what
+   * was read is forgotten, and it is read anew.
+   */
+  cut?(shared: number): void;
 }
 
 interface Waiter {
@@ -54,8 +60,9 @@ export class FollowedPartition {
   catchingUp: Promise<void> | undefined;
   /** Its broker's fetch reads it. */
   joined = false;
-  /** A person must look: it is not read any more. */
+  /** It is not read any more. */
   broken: BackboneError | undefined;
+  readonly reigns: Reigns = new Reigns();
   usedAt = 0;
   holders = 0;
   readonly waiters: Set<Waiter> = new Set();
@@ -72,6 +79,8 @@ export class FollowedPartition {
     const start = Number(fetched.logStartOffset);
     const { records, next } = placedRecords(fetched, this.next);
     for (const record of records) this.reading.take(record);
+    for (const { partitionLeaderEpoch, firstOffset } of fetched.records ?? [])
+      this.reigns.note(partitionLeaderEpoch, Number(firstOffset));
     this.next = next;
     if (start > 0) this.reading.trim(start);
     for (const waiter of this.waiters) {
@@ -201,20 +210,24 @@ export class Follower {
           const [begin] = await this.#cluster.listOffsets(leader, [partition], partition.from);
           if (begin === undefined) throw unavailable(this.#cluster.name, "no offset");
           const restored = await partition.reading.restore?.();
-          const [limit] = restored === undefined ? [] : await this.#cluster.listOffsets(leader, [partition], "latest");
-          if (restored !== undefined && limit !== undefined && begin <= restored && restored <= limit) {
+          // A log that ends before that was cut back: the brokers say so when they are asked for what comes next.
+          if (restored !== undefined && begin <= restored) {
             partition.next = restored;
             partition.reading.trim(begin);
           } else {
             partition.next = begin;
+            partition.reigns.clear();
             if (partition.from === "earliest") partition.reading.reset(begin);
           }
+          end = undefined;
         }
         if (end === undefined) [end] = await this.#cluster.listOffsets(leader, [partition], "latest");
-        if (end !== undefined && partition.next >= end && !partition.live) this.#becameLive(partition);
         if (partition.live) this.#loop(leader);
         const waitMs = partition.live ? CATCH_UP_WAIT_MS : 0;
         await this.#fetch("read", leader, [partition], waitMs);
+        // Not before it was asked for something: what is known of it may be of a log that was cut back.
+        const isAtEnd = end !== undefined && partition.next !== undefined && partition.next >= end;
+        if (isAtEnd && !partition.live && !partition.broken) this.#becameLive(partition);
       } catch (error) {
         await this.#pauseAfter(error);
       }
@@ -264,15 +277,18 @@ export class Follower {
     waitMs?: number,
   ): Promise<void> {
     const maxBytes = this.#mostBytes;
-    const from = partitions.flatMap(({ topic, partition, next }) =>
-      next === undefined ? [] : [{ topic, partition, offset: next, maxBytes }],
+    const from = partitions.flatMap(({ topic, partition, next, reigns }) =>
+      next === undefined ? [] : [{ topic, partition, offset: next, maxBytes, lastEpoch: reigns.newest }],
     );
     const fetched = await this.#cluster.fetch(line, node, from, waitMs);
     let stale = false;
     for (const partition of partitions) {
       const answer = fetched.get(partition.topic.id)?.get(partition.partition);
       if (!answer || !this.#isFollowed(partition)) continue;
-      if (answer.errorCode === CODE.NONE) partition.take(answer);
+      const { epoch = -1, endOffset = -1n } = answer.divergingEpoch ?? {};
+      if (endOffset >= 0n && partition.next !== undefined)
+        this.#cutBack(partition, partition.reigns.sharedWith({ epoch, end: Number(endOffset) }, partition.next));
+      else if (answer.errorCode === CODE.NONE) partition.take(answer);
       else if (answer.errorCode === CODE.OFFSET_OUT_OF_RANGE) await this.#outOfRange(node, partition);
       else stale = true;
     }
@@ -291,13 +307,25 @@ export class Follower {
     const [end] = await this.#cluster.listOffsets(node, [partition], "latest");
     // A new leader learns late what is committed: its end may seem to lie before ours for a moment.
     if (end === undefined || end >= partition.next) return;
-    const { name } = partition.topic;
-    partition.broken = invalid(
-      this.#cluster.name,
-      `partition ${partition.partition} of ${name} ends at ${end}, and was read up to ${partition.next}: messages that were ` +
-        `acknowledged are lost. Set unclean.leader.election.enable=false on ${name}, and restart the gateways`,
-    );
-    partition.fail(partition.broken);
+    this.#cutBack(partition, 0);
+  }
+
+  /** Messages that were acknowledged, and read, are not in the log any more: an unclean election, or a disk that was lost. */
+  #cutBack(partition: FollowedPartition, shared: number): void {
+    const { topic, partition: number, next, reading } = partition;
+    const words =
+      `partition ${number} of ${topic.name} was read up to ${next} and was cut back to ${shared}: messages that were acknowledged are lost. ` +
+      `Set unclean.leader.election.enable=false and min.insync.replicas=2 on ${topic.name}`;
+    process.emitWarning(`[${this.#cluster.name}] ${words}`);
+    partition.live = false;
+    if (reading.cut) {
+      partition.broken = unavailable(this.#cluster.name, words);
+      partition.fail(partition.broken);
+      reading.cut(shared);
+      return;
+    }
+    partition.next = undefined;
+    this.#byItself(partition);
   }
 
   /** A topic that was deleted and made again is another one: there is nothing more to come from the old one. */

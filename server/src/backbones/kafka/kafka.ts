@@ -63,7 +63,7 @@ export class KafkaBackbone implements Backbone {
       reading: () => new SnapshotTable(),
     });
     const snapshots = new Snapshots(indexLanes, follower, clock);
-    const places = new Places(cluster, topics, follower, settings, announce, snapshots);
+    const places = new Places(cluster, topics, follower, settings, announce, snapshots, clock);
     const log = new KafkaLog(cluster, places, follower, appender, clock, settings.read_bytes);
     const busLanes = new OwnTopic(cluster, topics, follower, appender, {
       wish: busTopic(settings),

@@ -70,7 +70,7 @@ export class KafkaLog implements Log {
     for (;;) {
       const { offsets, head, trimmed } = log.index.state(channel);
       const messages = await this.#messages(log, channel, wanted(offsets, options), options);
-      if (messages) return { epoch: log.epoch, messages, head, trimmed };
+      if (messages) return { ...log.lineage, messages, head, trimmed };
     }
   }
 
@@ -84,7 +84,7 @@ export class KafkaLog implements Log {
       const log = place && logs.get(place);
       if (!log) throw unavailable(this.#cluster.name, "the partition is not known");
       const { head, trimmed } = log.index.state(channel);
-      return { epoch: log.epoch, offset: head, trimmed };
+      return { ...log.lineage, offset: head, trimmed };
     });
   }
 
@@ -116,6 +116,8 @@ export class KafkaLog implements Log {
       },
     );
     const offset = await stored;
+    // Its partition may be begun anew meanwhile.
+    if (!place.ready) await this.#places.open(place).catch(() => {});
     const { log } = place;
     if (!log) throw new BackboneError("unknown", `[${this.#cluster.name}] the topic is gone`);
     try {

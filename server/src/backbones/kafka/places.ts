@@ -1,21 +1,28 @@
 /** Where a channel lies: topic, partition, and what is known of it here. */
 import { namespaceOf } from "@todoku/protocol";
+import type { Clock } from "../../clock.ts";
 import type { Frame } from "../contract.ts";
-import type { Lane } from "./appender.ts";
+import { ALL_REPLICAS, type Lane } from "./appender.ts";
 import type { KafkaCluster, Topic } from "./cluster.ts";
-import { unavailable } from "./failure.ts";
+import { asBackboneError, CODE, unavailable } from "./failure.ts";
 import type { Follower } from "./follower.ts";
 import { PartitionLog } from "./partition-log.ts";
 import { partitionOf } from "./partition-of.ts";
+import { epochRecord, type NewRecord } from "./records.ts";
 import type { KafkaSettings } from "./settings.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { logTopic, type Topics } from "./topics.ts";
+
+const PATIENCE_MS = 5000;
+const PAUSE_MS = 100;
 
 /** One partition of a namespace, from before its topic is known. */
 class Place implements Lane {
   readonly namespace: string;
   readonly partition: number;
   log: PartitionLog | undefined;
+  /** While the others are told that the log was cut back. */
+  telling: Promise<void> | undefined;
 
   constructor(namespace: string, partition: number) {
     this.namespace = namespace;
@@ -27,7 +34,7 @@ class Place implements Lane {
   }
 
   get ready(): boolean {
-    return this.log?.followed.live === true;
+    return this.log?.followed.live === true && !this.log.followed.broken;
   }
 }
 
@@ -40,6 +47,7 @@ export class Places {
   readonly #settings: KafkaSettings;
   readonly #announce: (channel: string, frame: Frame) => void;
   readonly #snapshots: Snapshots;
+  readonly #clock: Clock;
   readonly #places = new Map<string, readonly Place[]>();
 
   constructor(
@@ -49,6 +57,7 @@ export class Places {
     settings: KafkaSettings,
     announce: (channel: string, frame: Frame) => void,
     snapshots: Snapshots,
+    clock: Clock,
   ) {
     this.#cluster = cluster;
     this.#topics = topics;
@@ -56,6 +65,7 @@ export class Places {
     this.#settings = settings;
     this.#announce = announce;
     this.#snapshots = snapshots;
+    this.#clock = clock;
   }
 
   of(channel: string): Place {
@@ -75,28 +85,81 @@ export class Places {
 
   /** Resolves with the partition when it is read up to its end. @throws BackboneError when that takes too long. */
   async open(place: Place): Promise<PartitionLog> {
+    for (;;) {
+      const log = await this.#present(place);
+      try {
+        await this.#follower.use(log.followed);
+        return log;
+      } catch (error) {
+        // It was seen only now.
+        if (log.cutAt === undefined) throw error;
+      }
+    }
+  }
+
+  /** The place's log; another one where its topic was made anew, or where it was cut back. */
+  async #present(place: Place): Promise<PartitionLog> {
     const known = place.log;
     const now = known && this.#cluster.topic(known.followed.topic.name);
+    if (now) this.#topics.mustHaveItsPartitions(now);
     // A topic that was deleted and made again is another one.
     if (!known || (now && now.id !== known.followed.topic.id)) {
       const topic = now ?? (await this.#topics.ensure(logTopic(place.namespace, this.#settings)));
-      const { namespace, partition } = place;
-      if (place.log === known) {
-        const positions = this.#settings.dedupe_positions;
-        place.log = new PartitionLog({
-          topic,
-          partition,
-          namespace,
-          positions,
-          announce: this.#announce,
-          snapshots: this.#snapshots,
-        });
+      if (place.log === known) place.log = this.#begin(place, topic, false);
+    } else if (known.cutAt !== undefined) {
+      const { topic } = known.followed;
+      place.telling ??= this.#tellOfFork(known, known.cutAt)
+        .then(() => void (place.log = this.#begin(place, topic, true)))
+        .finally(() => (place.telling = undefined));
+      await place.telling;
+    }
+    const { log } = place;
+    if (!log) throw unavailable(this.#cluster.name, "the topic is being looked for");
+    return log;
+  }
+
+  #begin({ namespace, partition }: Place, topic: Topic, afresh: boolean): PartitionLog {
+    const positions = this.#settings.dedupe_positions;
+    const [announce, snapshots] = [this.#announce, this.#snapshots];
+    const forgotten = (afterMs: number): void =>
+      process.emitWarning(
+        `[${this.#cluster.name}] ${topic.name}/${partition} had ${positions.toLocaleString("en")} records within ${Math.ceil(afterMs / 1000)} s, and ` +
+          "keys are remembered for as many: a publish that is repeated later, though within the dedupe of its namespace, is stored again. " +
+          `Raise dedupe_positions on all gateways at once, or have more partitions`,
+      );
+    return new PartitionLog({ topic, partition, namespace, positions, announce, snapshots, forgotten, afresh });
+  }
+
+  /** Says in the log that its history parts here, for all readers alike. @throws BackboneError when it cannot be said now. */
+  async #tellOfFork(log: PartitionLog, shared: number): Promise<void> {
+    const { name } = this.#cluster;
+    const { topic, partition } = log.followed;
+    const record = epochRecord(log.fork(this.#clock.uuid().replaceAll("-", "").slice(0, 16), shared));
+    const deadline = this.#clock.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        // Should it be written twice, the second has no effect.
+        await this.#write(topic, partition, record);
+        return;
+      } catch (error) {
+        if (this.#clock.now() > deadline) {
+          const { message } = asBackboneError(name, error, "read");
+          const place = `${topic.name}/${partition}`;
+          throw unavailable(name, `${place} was cut back, and gets another epoch (${message}). Try again`);
+        }
+        await new Promise<void>((resolve) => this.#clock.after(PAUSE_MS, resolve));
+        await this.#cluster.refresh().catch(() => {});
       }
     }
-    const log = place.log;
-    if (!log) throw unavailable(this.#cluster.name, "the topic is being looked for");
-    if (now) this.#topics.mustHaveItsPartitions(now);
-    await this.#follower.use(log.followed);
-    return log;
+  }
+
+  async #write(topic: Topic, partition: number, record: NewRecord): Promise<void> {
+    const { name } = this.#cluster;
+    const leader = this.#cluster.leaderOf(topic, partition);
+    if (leader === undefined) throw unavailable(name, "no leader");
+    const batch = { topic: topic.name, partition, sequence: 0, records: [record] };
+    const producer = await this.#cluster.newProducer();
+    const [answer] = await this.#cluster.produce(leader, producer, ALL_REPLICAS, [batch]);
+    if (answer?.errorCode !== CODE.NONE) throw unavailable(name, answer?.errorMessage ?? "the leader has changed");
   }
 }

@@ -1,5 +1,5 @@
 /** Records as a partition has them, and our messages in them. */
-import { checkChannel, namespaceOf, type ClientInfo } from "@todoku/protocol";
+import { checkChannel, namespaceOf, type ClientInfo, type Epoch, type Position } from "@todoku/protocol";
 import type { AppendOptions, Message } from "../contract.ts";
 import type { FetchedPartition } from "./cluster.ts";
 
@@ -34,6 +34,8 @@ export type Meaning =
     }
   /** From here on the channel's older messages are not served. */
   | { readonly kind: "remove"; readonly channel: string }
+  /** The log was cut back: from here on it has this epoch, for whoever knew it by one that this one forks from. */
+  | { readonly kind: "epoch"; readonly channel?: undefined; readonly lineage: Required<Epoch> }
   /** Neither ours nor a plain message. */
   | { readonly kind: "malformed"; readonly channel?: string };
 
@@ -51,6 +53,9 @@ const HEADER = {
 
 /** How long the key of another program's record is remembered, where it does not say. */
 const WINDOW_MS = 600_000;
+
+/** No channel is called so. */
+const EPOCH_KEY = Buffer.from("$epoch");
 
 const LOG_APPEND_TIME = 1 << 3;
 const TRANSACTIONAL = 1 << 4;
@@ -78,9 +83,19 @@ export function removalOf(channel: string): NewRecord {
   return { key: Buffer.from(channel), value: Buffer.from("null"), headers };
 }
 
+/** The record after which the log has another epoch. */
+export function epochRecord(lineage: Required<Epoch>): NewRecord {
+  const headers = new Map([[Buffer.from(HEADER.control), Buffer.from("epoch")]]);
+  return { key: EPOCH_KEY, value: Buffer.from(JSON.stringify(lineage)), headers };
+}
+
 /** Reads a record on the topic of `namespace`; `id` names it where it has no name of its own. */
 export function meaningOf(record: PlacedRecord, namespace: string, partition: number): Meaning {
   if (!record.key) return { kind: "malformed" };
+  if (record.key.equals(EPOCH_KEY)) {
+    const lineage = lineageOf(record.value);
+    return lineage ? { kind: "epoch", lineage } : { kind: "malformed" };
+  }
   const channel = record.key.toString();
   if (checkChannel(channel) !== undefined || namespaceOf(channel) !== namespace) return { kind: "malformed" };
   const headers = new Map<string, string>();
@@ -150,6 +165,16 @@ function parsed(text: string | undefined): unknown {
   } catch {
     return BROKEN;
   }
+}
+
+function lineageOf(value: Buffer | null): Required<Epoch> | undefined {
+  const lineage = parsed(value?.toString());
+  if (!isObject(lineage)) return undefined;
+  const { epoch, forks } = lineage;
+  if (typeof epoch !== "string" || !Array.isArray(forks)) return undefined;
+  const isFork = (fork: unknown): fork is Position =>
+    isObject(fork) && typeof fork["epoch"] === "string" && Number.isSafeInteger(fork["offset"]);
+  return forks.every(isFork) ? { epoch, forks } : undefined;
 }
 
 function isTags(value: unknown): value is Readonly<Record<string, string>> | undefined {

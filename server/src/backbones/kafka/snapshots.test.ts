@@ -5,24 +5,9 @@ import { needBroker } from "../../../../scripts/brokers/need.ts";
 import { systemClock, type Clock } from "../../clock.ts";
 import type { Backbone, Head } from "../contract.ts";
 import { backboneSchema, createBackbone } from "../registry.ts";
+import { HastyClock } from "./test-kafka.ts";
 
 const broker = await needBroker("kafka");
-
-/** What is done now and then is done at once; and hours can pass. */
-class HastyClock implements Clock {
-  later = 0;
-  soon: Clock["soon"] = systemClock.soon;
-  random: Clock["random"] = systemClock.random;
-  uuid: Clock["uuid"] = systemClock.uuid;
-
-  now(): number {
-    return systemClock.now() + this.later;
-  }
-
-  after(ms: number, callback: () => void): () => void {
-    return systemClock.after(ms >= 30_000 ? 20 : ms, callback);
-  }
-}
 
 test(
   "who starts later knows channels whose messages are all gone, by the snapshot of who has seen them",

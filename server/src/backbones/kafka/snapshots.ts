@@ -6,10 +6,11 @@
  */
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
+import type { Epoch } from "@todoku/protocol";
 import type { Clock } from "../../clock.ts";
 import { FollowedPartition, type Follower, type Reading } from "./follower.ts";
 import type { OwnTopic } from "./own-topic.ts";
-import type { PartitionLog } from "./partition-log.ts";
+import { epochOf, type PartitionLog } from "./partition-log.ts";
 import type { PlacedRecord } from "./records.ts";
 
 /** New records after which a snapshot is worth its while. */
@@ -30,6 +31,9 @@ interface Manifest {
   readonly id: string;
   /** The topic's, which is another one when it was made anew. */
   readonly epoch: string;
+  /** Absent in those of older programs. */
+  readonly lineage?: Epoch;
+  readonly reigns?: readonly (readonly [epoch: number, from: number])[];
   /** The first offset that was not taken yet. */
   readonly next: number;
   readonly chunks: number;
@@ -109,9 +113,13 @@ export class Snapshots {
     this.#cancel?.();
   }
 
-  /** Brings the partition to where the newest snapshot of it was; resolves with where to go on, or undefined if there is none. */
-  async load(log: PartitionLog): Promise<number | undefined> {
+  /**
+   * Brings the partition to where the newest snapshot of it was; resolves with where to go on, or undefined if there is none. From
+   * now on snapshots of it are made.
+   */
+  async load(log: PartitionLog, which: "the newest" | "nothing"): Promise<number | undefined> {
     this.#logs.add(log);
+    if (which === "nothing") return undefined;
     try {
       const of = nameOf(log);
       const lane = this.#topic.lane(log.followed.partition);
@@ -125,10 +133,12 @@ export class Snapshots {
       }
       const { slot, manifest } = table.newest(of) ?? {};
       const chunks = manifest && slot !== undefined && table.chunks(of, slot, manifest);
-      if (!chunks || manifest?.epoch !== log.epoch) return undefined;
+      if (!chunks || manifest?.epoch !== epochOf(log.followed.topic)) return undefined;
       log.index.reset(0);
       for (const chunk of chunks) log.index.restore((await unpack(chunk)).toString());
       log.savedAt = manifest.at;
+      if (manifest.lineage) log.recall(manifest.lineage);
+      log.followed.reigns.restore(manifest.reigns ?? []);
       return manifest.next;
     } catch {
       // Whatever is wrong with it: the partition is there to be read.
@@ -139,14 +149,15 @@ export class Snapshots {
   /** Makes a snapshot, if one is due and no other gateway has made it. */
   async consider(log: PartitionLog): Promise<void> {
     const { followed, index } = log;
-    if (!followed.live || this.#saving.has(log) || !this.#isDue(log)) return;
+    if (followed.broken) this.#logs.delete(log);
+    if (!followed.live || followed.broken || this.#saving.has(log) || !this.#isDue(log)) return;
     this.#saving.add(log);
     try {
       const of = nameOf(log);
       const lane = this.#topic.lane(followed.partition);
       await this.#topic.follow(lane);
       const known = lane.reading.newest(of);
-      if (known && known.manifest.epoch === log.epoch && known.manifest.at > log.savedAt) {
+      if (known && isOf(log, known.manifest) && known.manifest.at > log.savedAt) {
         log.savedAt = known.manifest.at;
         log.unsaved = Math.max(0, (followed.next ?? 0) - known.manifest.next);
         if (!this.#isDue(log)) return;
@@ -155,12 +166,13 @@ export class Snapshots {
       if (next === undefined) return;
       // In one go: nothing is taken meanwhile.
       const texts = [...index.dump(CHUNK_CHARACTERS)];
+      const about = { epoch: epochOf(followed.topic), lineage: log.lineage, reigns: followed.reigns.dump() };
       const [id, at, slot] = [this.#clock.uuid(), this.#clock.now(), known?.slot === 0 ? 1 : 0];
       for (const [i, text] of texts.entries()) {
         const headers = new Map([[Buffer.from("id"), Buffer.from(id)]]);
         await this.#topic.append(lane, { key: Buffer.from(`${of}/${slot}/${i}`), value: await pack(text), headers });
       }
-      const manifest: Manifest = { format: FORMAT, id, epoch: log.epoch, next, chunks: texts.length, at };
+      const manifest: Manifest = { format: FORMAT, id, next, chunks: texts.length, at, ...about };
       await this.#topic.append(lane, {
         key: Buffer.from(`${of}/${slot}`),
         value: Buffer.from(JSON.stringify(manifest)),
@@ -187,6 +199,11 @@ export class Snapshots {
       }
     }
   }
+}
+
+/** Not of the topic before, nor of the log before it was cut back. */
+function isOf(log: PartitionLog, { epoch, lineage }: Manifest): boolean {
+  return epoch === epochOf(log.followed.topic) && (lineage?.epoch ?? epoch) === log.epoch;
 }
 
 function nameOf({ followed }: PartitionLog): string {

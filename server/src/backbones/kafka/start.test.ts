@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after, describe, test } from "node:test";
 import { Admin } from "@platformatic/kafka";
 import { needBroker } from "../../../../scripts/brokers/need.ts";
@@ -159,6 +160,29 @@ describe("the start of the Kafka backbone", { skip: broker.skip }, () => {
       messages.map(({ offset }) => offset),
       [second.offset],
     );
+  });
+
+  test("whoever reads a partition says when keys are forgotten before their window is over", async () => {
+    const prefix = await on({}, { settings: { dedupe_positions: 1000 } });
+    const log = opened.at(-1)?.log ?? assert.fail();
+    const publish = (i: number): Promise<unknown> =>
+      log.append(
+        "chat:1",
+        { id: String(i), time: Date.now(), data: "1" },
+        { retention: {}, dedupe: { key: String(i), windowMs: 600_000 } },
+      );
+    const warned = async (): Promise<Error> => {
+      for (;;) {
+        const [warning] = (await once(process, "warning")) as [Error];
+        if (warning.message.includes(prefix) && /1,000 records within/.test(warning.message)) return warning;
+      }
+    };
+    const [warning] = await Promise.all([warned(), ...Array.from({ length: 1002 }, (_, i) => publish(i))]);
+    assert.match(warning.message, /Raise dedupe_positions/);
+    const later = await kafkaBackbone(brokers, { prefix, dedupe_positions: 1000 });
+    opened.push(later);
+    await later.open(use());
+    await Promise.all([warned(), later.log?.heads(["chat:1"])]);
   });
 
   test("where no Kafka is, the error says where, why and which key", async () => {
