@@ -62,7 +62,7 @@ export class Delivery<Data> {
 
   /** Something is in the inbox. */
   wake(): void {
-    if (!this.#running && !this.#retrying.stopped) void this.#run();
+    if (!this.#running) this.#run();
   }
 
   /** Begins nothing new. Resolves when what is being handled is done. */
@@ -71,31 +71,50 @@ export class Delivery<Data> {
     return this.#running ? new Promise((resolve) => this.#whenIdle.push(resolve)) : Promise.resolve();
   }
 
-  async #run(): Promise<void> {
+  /** Until the inbox is empty, or something is to be waited for: then it goes on from there. */
+  #run(): void {
     this.#running = true;
-    while (!this.#retrying.stopped && !this.#inbox.empty) {
+    while (!this.#retrying.stopped) {
       const item = this.#inbox.take();
       if (!item) break;
-      this.#current = item;
-      // Only what is a promise is waited for: a promise for each message would cost more than the rest of it.
-      const handled = item.message === undefined || this.#handle(item, item.message);
-      const done = typeof handled === "boolean" ? handled : await handled;
-      this.#current = undefined;
-      if (!done) continue;
-      this.#inbox.done(item);
-      const kept = item.position && this.#keep(item.position);
-      if (kept) await kept;
-      if (item.gap) this.#events.gap(item.gap);
-      this.#events.advanced();
+      const rest = this.#process(item);
+      if (rest) return void rest.then(() => this.#run());
     }
     this.#running = false;
-    for (const idle of this.#whenIdle.splice(0)) idle();
+    if (this.#retrying.stopped) for (const idle of this.#whenIdle.splice(0)) idle();
   }
 
-  /** Whether the message is done. */
-  #handle(item: Item<Data>, message: Message<Data>): boolean | Promise<boolean> {
-    const first = outcomeOf(() => this.#handler(message));
-    return first ? this.#settle(item, message, first) : true;
+  /** Undefined when the item is done with already: a promise for each message would cost more than the rest of it. */
+  #process(item: Item<Data>): Promise<void> | undefined {
+    this.#current = item;
+    const handled = item.message && this.#handle(item, item.message);
+    return handled ? this.#finishAfter(item, handled) : this.#finish(item);
+  }
+
+  async #finishAfter(item: Item<Data>, handled: Promise<boolean>): Promise<void> {
+    if (await handled) await this.#finish(item);
+    else this.#current = undefined;
+  }
+
+  /** It was handled: its position is kept, and then that is told. */
+  #finish(item: Item<Data>): Promise<void> | undefined {
+    this.#current = undefined;
+    this.#inbox.done(item);
+    const kept = item.position && this.#keep(item.position);
+    if (kept) return kept.then(() => this.#tell(item));
+    this.#tell(item);
+    return undefined;
+  }
+
+  #tell({ gap }: Item<Data>): void {
+    if (gap) this.#events.gap(gap);
+    this.#events.advanced();
+  }
+
+  /** Whether the message is done, when that is not known at once; undefined: it is. */
+  #handle(item: Item<Data>, message: Message<Data>): Promise<boolean> | undefined {
+    const first = outcomeOf(this.#handler, message);
+    return first && this.#settle(item, message, first);
   }
 
   /** As `#handle`, when the first call is not over, or failed. */
@@ -140,7 +159,7 @@ export class Delivery<Data> {
 
   /** A position that is not kept would let the message come twice: it is tried again, and without success the end is told. */
   #keep(position: Position): Promise<void> | undefined {
-    const first = outcomeOf(() => this.#options.store(position));
+    const first = outcomeOf(this.#options.store, position);
     return first && this.#keepOn(position, first);
   }
 
@@ -177,9 +196,9 @@ function isTakenOver(cause: unknown): cause is TodokuError {
 }
 
 /** What a call will come to; undefined when it has come to its end already. Never throws. */
-function outcomeOf(call: () => unknown): Promise<unknown> | undefined {
+function outcomeOf<T>(call: (value: T) => unknown, value: T): Promise<unknown> | undefined {
   try {
-    const result = call();
+    const result = call(value);
     return isThenable(result) ? Promise.resolve(result) : undefined;
   } catch (cause) {
     return Promise.reject(cause);

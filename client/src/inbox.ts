@@ -5,15 +5,21 @@
 import { inEpoch, RecentIds, type Epoch, type Gap as WireGap, type Position, type Publication } from "@todoku/protocol";
 import { messageOf, type Gap, type Message } from "./message.ts";
 
-/** What stands in the queue. */
+/** What stands in the queue: a message, or a gap. */
 export interface Item<Data> {
-  readonly message?: Message<Data>;
-  readonly gap?: Gap;
+  readonly message: Message<Data> | undefined;
+  readonly gap: Gap | undefined;
   /** Where the subscription stands when this is done; absent on channels without a log. */
-  readonly position?: Position;
+  readonly position: Position | undefined;
   readonly size: number;
   /** Which subscribe it came after. */
   readonly round: number;
+}
+
+/** An item, and what waits behind it: a list costs a message nothing more, an array would be made anew for each that comes alone. */
+interface Queued<Data> extends Item<Data> {
+  position: Position | undefined;
+  next: Queued<Data> | undefined;
 }
 
 /** A publication was `taken`; was `known` already; or does not follow what is queued: messages are missing (`hole`). */
@@ -25,7 +31,10 @@ const MOST_CHARACTERS = 4 * 1024 * 1024;
 
 export class Inbox<Data> {
   readonly #channel: string;
-  #items: Item<Data>[] = [];
+  #first: Queued<Data> | undefined;
+  #last: Queued<Data> | undefined;
+  #length = 0;
+  /** Characters, of all that wait. */
   #size = 0;
   #round = 0;
   #handled: Position | undefined;
@@ -49,17 +58,13 @@ export class Inbox<Data> {
     return this.#queued;
   }
 
-  get empty(): boolean {
-    return this.#items.length === 0;
-  }
-
   get full(): boolean {
-    return this.#items.length > MOST_WAITING || this.#size > MOST_CHARACTERS;
+    return this.#length > MOST_WAITING || this.#size > MOST_CHARACTERS;
   }
 
   /** Low enough to ask for more after it was full. */
   get drained(): boolean {
-    return this.#items.length <= MOST_WAITING / 4 && this.#size <= MOST_CHARACTERS / 4;
+    return this.#length <= MOST_WAITING / 4 && this.#size <= MOST_CHARACTERS / 4;
   }
 
   /** How many subscribes were answered. */
@@ -115,7 +120,7 @@ export class Inbox<Data> {
     const queued = this.#queued;
     if (offset === undefined || !queued) {
       if (id !== undefined && !this.#recent.admit(id)) return "known";
-      this.#push({ message: messageOf(this.#channel, publication, undefined), size, round: this.#round });
+      this.#push(messageOf(this.#channel, publication, undefined), undefined, undefined, size);
       return "taken";
     }
     const position = { epoch: queued.epoch, offset };
@@ -125,7 +130,7 @@ export class Inbox<Data> {
     if (prev !== undefined && prev > queued.offset) return this.#rewound ? "known" : "hole";
     this.#rewound = false;
     this.#queued = position;
-    this.#push({ message: messageOf(this.#channel, publication, queued.epoch), position, size, round: this.#round });
+    this.#push(messageOf(this.#channel, publication, queued.epoch), undefined, position, size);
     return "taken";
   }
 
@@ -150,8 +155,14 @@ export class Inbox<Data> {
 
   /** The next to be handled. */
   take(): Item<Data> | undefined {
-    const item = this.#items.shift();
-    if (item) this.#size -= item.size;
+    const item = this.#first;
+    if (!item) return undefined;
+    this.#first = item.next;
+    if (!item.next) this.#last = undefined;
+    // An old item would keep alive, for the collector of young ones, all that came behind it.
+    item.next = undefined;
+    this.#length--;
+    this.#size -= item.size;
     return item;
   }
 
@@ -179,12 +190,14 @@ export class Inbox<Data> {
 
   /** On a channel without a log nothing can be asked for again: drops the oldest and says so. */
   dropOldest(): void {
-    const [first] = this.#items;
-    const dropped = first?.gap?.reason === "dropped" ? first.gap.to : 0;
-    if (dropped > 0) this.#items.shift();
+    const told = this.#first?.gap;
+    const dropped = told?.reason === "dropped" ? told.to : 0;
+    if (dropped > 0) this.take();
     this.take();
     const gap: Gap = { channel: this.#channel, from: 0, to: dropped + 1, reason: "dropped" };
-    this.#items.unshift({ gap, size: 0, round: this.#round });
+    this.#first = { message: undefined, gap, position: undefined, size: 0, round: this.#round, next: this.#first };
+    this.#last ??= this.#first;
+    this.#length++;
   }
 
   /** Positions of an older epoch whose history the present one shares have their offset in the present one. */
@@ -192,7 +205,7 @@ export class Inbox<Data> {
     const renamed = (position: Position): Position => inEpoch(position, present) ?? position;
     if (this.#handled) this.#handled = renamed(this.#handled);
     if (this.#queued) this.#queued = renamed(this.#queued);
-    this.#items = this.#items.map((item) => (item.position ? { ...item, position: renamed(item.position) } : item));
+    for (let item = this.#first; item; item = item.next) item.position &&= renamed(item.position);
   }
 
   #begunElsewhere(queued: Position, { epoch, offset }: Position): void {
@@ -202,16 +215,22 @@ export class Inbox<Data> {
   }
 
   #pushGap(gap: WireGap, position: Position | undefined): void {
-    this.#push({ gap: { ...gap, channel: this.#channel }, size: 0, round: this.#round, ...(position && { position }) });
+    this.#push(undefined, { ...gap, channel: this.#channel }, position, 0);
   }
 
-  #push(item: Item<Data>): void {
-    this.#items.push(item);
-    this.#size += item.size;
+  #push(message: Message<Data> | undefined, gap: Gap | undefined, position: Position | undefined, size: number): void {
+    const item: Queued<Data> = { message, gap, position, size, round: this.#round, next: undefined };
+    if (this.#last) this.#last.next = item;
+    else this.#first = item;
+    this.#last = item;
+    this.#length++;
+    this.#size += size;
   }
 
   #clear(): void {
-    this.#items = [];
+    this.#first = undefined;
+    this.#last = undefined;
+    this.#length = 0;
     this.#size = 0;
   }
 }

@@ -203,6 +203,41 @@ test("F1, F17 replies in one frame are decoded to the same", () => {
   );
 });
 
+test("F17, F18 whatever stands where a push has its channel and its publication, it is read as JSON reads the whole", () => {
+  const name = fc.oneof(
+    fc.string({ unit }).map((text) => JSON.stringify(text).slice(1, -1)),
+    fc.constantFrom("a\\u0062", "a\tb", 'a","pub":{"data":1},"b":"', "\\", '"'),
+  );
+  const text = fc.oneof(fc.json({ stringUnit: unit }), fc.string());
+  const pub = fc.oneof(
+    text,
+    text.map((data) => `{"data":${data},"offset":1}`),
+    fc.constantFrom(
+      '{"data":1},"gap":{"from":1}',
+      '1,"pub":2',
+      '{"data":1}}},{"push":{"pub":{}',
+      '{"data":"}}',
+      "{",
+      "",
+    ),
+  );
+  const end = fc.constantFrom("}}", "}} ", "}", "}}}", ',"id":1}}', '},"id":1}');
+  fc.assert(
+    fc.property(name, pub, end, (name, pub, end) => {
+      const line = `{"push":{"channel":"${name}","pub":${pub}${end}`;
+      let expected: unknown;
+      try {
+        expected = line.split("\n").flatMap((one) => (one === "" ? [] : [JSON.parse(one)]));
+      } catch {
+        assert.throws(() => decodeReplies(line), { code: 3501 });
+        return;
+      }
+      assert.deepEqual(decodeReplies(line), expected);
+    }),
+    RUNS,
+  );
+});
+
 test("E6 a refusal never repeats more of the frame than a short name", () => {
   const secret = "s3cret".repeat(20);
   const frames = [
