@@ -31,7 +31,7 @@ export const BACKBONE_TYPES: Readonly<Record<BackboneSettings["type"], BackboneT
   "redis-pubsub": { capabilities: REDIS_PUBSUB_CAPABILITIES, facets: ["bus"] },
   "redis-sharded": { capabilities: REDIS_SHARDED_CAPABILITIES, facets: ["bus"] },
   "redis-streams": { capabilities: redisStreamsCapabilities("replicas"), facets: ["bus", "log", "cursors", "queue"] },
-  kafka: { capabilities: KAFKA_CAPABILITIES, facets: ["bus", "log", "cursors"] },
+  kafka: { capabilities: KAFKA_CAPABILITIES, facets: ["bus", "log", "cursors", "queue"] },
 };
 
 export const backboneSchema = z.discriminatedUnion("type", [

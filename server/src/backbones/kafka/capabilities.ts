@@ -15,4 +15,6 @@ export const KAFKA_CAPABILITIES: Capabilities = Object.freeze({
   dedupeWindowMs: DAY_MS,
   messageBytes: KAFKA_MESSAGE_BYTES,
   retention: ["ageMs"],
+  // A transaction cannot depend on the fence, which is only known when the end of the job is read back.
+  queue: { deliverAt: true, ttl: true, results: false },
 } satisfies Capabilities);

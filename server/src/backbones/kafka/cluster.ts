@@ -4,6 +4,7 @@ import {
   Base,
   ConnectionPool,
   NumericMap,
+  deleteRecordsV2,
   fetchV13,
   fetchV15,
   fetchV16,
@@ -38,6 +39,7 @@ const LATEST = -1n;
 const PRODUCE = [produceV11.api, produceV10.api, produceV9.api] as const;
 const FETCH = [fetchV17.api, fetchV16.api, fetchV15.api, fetchV13.api] as const;
 const LIST_OFFSETS = [listOffsetsV9.api, listOffsetsV8.api, listOffsetsV7.api] as const;
+const DELETE_RECORDS = [deleteRecordsV2.api] as const;
 const INIT_PRODUCER_ID = [initProducerIdV5.api, initProducerIdV4.api] as const;
 
 /** A topic as the cluster has it. */
@@ -250,6 +252,17 @@ export class KafkaCluster {
         ?.partitions.find(({ partitionIndex }) => partitionIndex === partition);
       return found?.errorCode === CODE.NONE ? Number(found.offset) : undefined;
     });
+  }
+
+  /** Lets the partition begin at `offset`. @throws BackboneError where its leader does not do it. */
+  async deleteRecords(node: number, { name }: Topic, partition: number, offset: number): Promise<void> {
+    const remove = pick("DeleteRecords", DELETE_RECORDS, this.#versions, this.name);
+    const partitions = [{ partitionIndex: partition, offset: BigInt(offset) }];
+    try {
+      await remove.async(await this.#connection("read", node), [{ name, partitions }], ANSWER_MS);
+    } catch (error) {
+      throw asBackboneError(this.name, error, "read");
+    }
   }
 
   /** A name under which the brokers recognise a batch that is sent again. */

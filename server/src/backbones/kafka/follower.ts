@@ -30,6 +30,12 @@ export interface Reading {
    * was read is forgotten, and it is read anew.
    */
   cut?(shared: number): void;
+  /** Said before it is read anew: what was kept of what is not before `shared` is not to be restored. */
+  distrust?(shared: number): void;
+  /** Nothing may be left out: where the log begins later than reading stopped, it is restored again. */
+  readonly whole?: true;
+  /** Why no further record is to be taken: a person must look. */
+  readonly fault?: BackboneError | undefined;
 }
 
 interface Waiter {
@@ -78,7 +84,10 @@ export class FollowedPartition {
     if (this.next === undefined) return;
     const start = Number(fetched.logStartOffset);
     const { records, next } = placedRecords(fetched, this.next);
-    for (const record of records) this.reading.take(record);
+    for (const record of records) {
+      this.reading.take(record);
+      if (this.#isFaulty()) return;
+    }
     for (const { partitionLeaderEpoch, firstOffset } of fetched.records ?? [])
       this.reigns.note(partitionLeaderEpoch, Number(firstOffset));
     this.next = next;
@@ -89,6 +98,21 @@ export class FollowedPartition {
       waiter.cancel();
       waiter.resolve();
     }
+  }
+
+  /** Takes up at the beginning of the log; whoever has read it knows nothing of what was before. */
+  begin(start: number): void {
+    this.next = start;
+    this.reading.reset(start);
+    this.#isFaulty();
+  }
+
+  #isFaulty(): boolean {
+    const { fault } = this.reading;
+    if (!fault) return false;
+    this.broken = fault;
+    this.fail(fault);
+    return true;
   }
 
   fail(error: BackboneError): void {
@@ -215,9 +239,9 @@ export class Follower {
             partition.next = restored;
             partition.reading.trim(begin);
           } else {
-            partition.next = begin;
             partition.reigns.clear();
-            if (partition.from === "earliest") partition.reading.reset(begin);
+            if (partition.from === "earliest") partition.begin(begin);
+            else partition.next = begin;
           }
           end = undefined;
         }
@@ -300,8 +324,10 @@ export class Follower {
     const [start] = await this.#cluster.listOffsets(node, [partition], "earliest");
     if (start === undefined || partition.next === undefined) return;
     if (start > partition.next) {
-      partition.next = start;
-      partition.reading.reset(start);
+      if (!partition.reading.whole) return partition.begin(start);
+      partition.next = undefined;
+      partition.live = false;
+      this.#byItself(partition);
       return;
     }
     const [end] = await this.#cluster.listOffsets(node, [partition], "latest");
@@ -324,6 +350,7 @@ export class Follower {
       reading.cut(shared);
       return;
     }
+    reading.distrust?.(shared);
     partition.next = undefined;
     this.#byItself(partition);
   }

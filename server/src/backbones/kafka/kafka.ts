@@ -1,5 +1,5 @@
 /**
- * Apache Kafka: bus and log on the partitions of a topic per namespace, cursors in a compacted topic.
+ * Apache Kafka: bus and log on the partitions of a topic per namespace, cursors in a compacted topic, queues in a topic of commands.
  *
  * Connection: Apache Kafka 3.1 or newer; per broker one connection that waits for news, one for reading and one for writing. No call
  * hangs longer than about five seconds. The user needs the rights of `docs/reference/backbones/kafka.md`.
@@ -9,27 +9,31 @@
  * back: a record whose idempotency key occurred before in its channel, within the window, is a repeat, for every reader alike. A publish is
  * answered when its record was read back, so that `duplicate` is always known. The epoch is the topic's id.
  *
- * Capabilities: exactly-once, durable, shared, announces its appends; retention by age; an idempotency window of up to a day.
+ * Capabilities: exactly-once, durable, shared, announces its appends; retention by age; an idempotency window of up to a day;
+ * queues with delays and expiry; results of jobs are stored before the end of the job, not with it.
  *
  * Limits: the number of partitions is fixed. Each gateway keeps an index of the partitions that it follows: some bytes per message and some
- * hundred per channel. Removed messages are not served any more, but lie on the brokers' disks until retention takes them.
+ * hundred per channel; and the jobs that wait in the partitions of the queues that it uses. Removed messages are not served any more, but lie on the brokers' disks until retention takes them.
  */
 import type { Clock } from "../../clock.ts";
-import type { Backbone, Bus, Capabilities, Cursors, Log, NamespaceUse } from "../contract.ts";
+import type { Backbone, Bus, Capabilities, Cursors, Log, NamespaceUse, Queue } from "../contract.ts";
 import { LocalBus } from "../local-bus.ts";
 import { Appender } from "./appender.ts";
 import { busReading, KafkaBus } from "./bus.ts";
 import { KAFKA_CAPABILITIES } from "./capabilities.ts";
 import { KafkaCluster } from "./cluster.ts";
 import { CursorTable, KafkaCursors } from "./cursors.ts";
+import { Ends } from "./ends.ts";
 import { unavailable } from "./failure.ts";
 import { Follower } from "./follower.ts";
 import { KafkaLog } from "./log.ts";
 import { OwnTopic } from "./own-topic.ts";
 import { Places } from "./places.ts";
+import { KafkaQueue } from "./queue/queue.ts";
+import { SnapshotShelf, StateSnapshots } from "./queue/state-snapshots.ts";
 import type { KafkaSettings } from "./settings.ts";
 import { Snapshots, SnapshotTable } from "./snapshots.ts";
-import { busTopic, cursorTopic, indexTopic, logTopic, Topics } from "./topics.ts";
+import { busTopic, cursorTopic, indexTopic, logTopic, queueStateTopic, queueTopic, Topics } from "./topics.ts";
 
 export class KafkaBackbone implements Backbone {
   readonly type = "kafka";
@@ -37,6 +41,7 @@ export class KafkaBackbone implements Backbone {
   readonly bus: Bus;
   readonly log: Log;
   readonly cursors: Cursors;
+  readonly queue: Queue;
   readonly #name: string;
   readonly #settings: KafkaSettings;
   readonly #cluster: KafkaCluster;
@@ -64,7 +69,8 @@ export class KafkaBackbone implements Backbone {
     });
     const snapshots = new Snapshots(indexLanes, follower, clock);
     const places = new Places(cluster, topics, follower, settings, announce, snapshots, clock);
-    const log = new KafkaLog(cluster, places, follower, appender, clock, settings.read_bytes);
+    const ends = new Ends(cluster, clock);
+    const log = new KafkaLog(cluster, places, follower, appender, ends, clock, settings.read_bytes);
     const busLanes = new OwnTopic(cluster, topics, follower, appender, {
       wish: busTopic(settings),
       partitions: settings.partitions,
@@ -80,6 +86,30 @@ export class KafkaBackbone implements Backbone {
       reading: () => new CursorTable(me),
     });
     const cursors = new KafkaCursors(name, cursorLanes, follower, clock, me);
+    const stateLanes = new OwnTopic(cluster, topics, follower, appender, {
+      wish: queueStateTopic(settings),
+      partitions: settings.partitions,
+      from: "earliest",
+      reading: () => new SnapshotShelf(),
+    });
+    const queueWish = queueTopic(settings);
+    const queue = new KafkaQueue({
+      name,
+      topicName: queueWish.name,
+      mostBytes: settings.queue_bytes,
+      snapshotBytes: settings.queue_snapshot,
+      clock,
+      follower,
+      ends,
+      snapshots: new StateSnapshots(cluster, stateLanes, follower, clock),
+      topicOf: (reading) =>
+        new OwnTopic(cluster, topics, follower, appender, {
+          wish: queueWish,
+          partitions: settings.partitions,
+          from: "earliest",
+          reading,
+        }),
+    });
     this.#cluster = cluster;
     this.#topics = topics;
     this.#follower = follower;
@@ -100,6 +130,24 @@ export class KafkaBackbone implements Backbone {
       claim: (...given) => this.#whileOpen(() => cursors.claim(...given)),
       write: (...given) => this.#whileOpen(() => cursors.write(...given)),
       forget: (...given) => this.#whileOpen(() => cursors.forget(...given)),
+    };
+    this.queue = {
+      enqueue: (...given) => this.#whileOpen(() => queue.enqueue(...given)),
+      lease: (...given) => this.#whileOpen(() => queue.lease(...given)),
+      done: (name, group, lease) => this.#whileOpen(() => queue.done(name, group, lease)),
+      fail: (...given) => this.#whileOpen(() => queue.fail(...given)),
+      extend: (...given) => this.#whileOpen(() => queue.extend(...given)),
+      held: (...given) => this.#whileOpen(() => queue.held(...given)),
+      watch: (...given) => this.#whileOpen(() => queue.watch(...given)),
+      info: (...given) => this.#whileOpen(() => queue.info(...given)),
+      pause: (...given) => this.#whileOpen(() => queue.pause(...given)),
+      forget: (...given) => this.#whileOpen(() => queue.forget(...given)),
+      dead: {
+        list: (...given) => this.#whileOpen(() => queue.dead.list(...given)),
+        get: (...given) => this.#whileOpen(() => queue.dead.get(...given)),
+        replay: (...given) => this.#whileOpen(() => queue.dead.replay(...given)),
+        purge: (...given) => this.#whileOpen(() => queue.dead.purge(...given)),
+      },
     };
   }
 
@@ -140,6 +188,7 @@ export class KafkaBackbone implements Backbone {
     );
     if (facets.has("bus")) wishes.push(busTopic(this.#settings));
     if (facets.has("cursors")) wishes.push(cursorTopic(this.#settings));
+    if (facets.has("queue")) wishes.push(queueTopic(this.#settings), queueStateTopic(this.#settings));
     await Promise.all(wishes.map((wish) => this.#topics.ensure(wish)));
   }
 

@@ -14,6 +14,7 @@ import {
 } from "../contract.ts";
 import type { Appender } from "./appender.ts";
 import type { KafkaCluster } from "./cluster.ts";
+import type { Ends } from "./ends.ts";
 import { asBackboneError, CODE, unavailable } from "./failure.ts";
 import type { Follower } from "./follower.ts";
 import type { PartitionLog } from "./partition-log.ts";
@@ -28,26 +29,21 @@ const SPAN = 2000;
 /** For a message that lies alone; its whole batch comes anyway. */
 const LONE_BYTES = 1024;
 
-interface Freshening {
-  readonly log: PartitionLog;
-  readonly resolve: (end: number) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 export class KafkaLog implements Log {
   readonly #cluster: KafkaCluster;
   readonly #places: Places;
   readonly #follower: Follower;
   readonly #appender: Appender;
+  readonly #ends: Ends;
   readonly #clock: Clock;
   readonly #mostBytes: number;
-  #freshening: Freshening[] = [];
 
   constructor(
     cluster: KafkaCluster,
     places: Places,
     follower: Follower,
     appender: Appender,
+    ends: Ends,
     clock: Clock,
     mostBytes: number,
   ) {
@@ -55,6 +51,7 @@ export class KafkaLog implements Log {
     this.#places = places;
     this.#follower = follower;
     this.#appender = appender;
+    this.#ends = ends;
     this.#clock = clock;
     this.#mostBytes = mostBytes;
   }
@@ -134,52 +131,8 @@ export class KafkaLog implements Log {
   /** Resolves when everything that was stored by anybody before this call was read. */
   async #fresh(place: Place): Promise<PartitionLog> {
     const log = await this.#places.open(place);
-    const end = await new Promise<number>((resolve, reject) => {
-      if (this.#freshening.push({ log, resolve, reject }) === 1) this.#clock.soon(() => void this.#askForEnds());
-    });
-    await this.#follower.until(log.followed, end);
+    await this.#follower.until(log.followed, await this.#ends.of(log.followed));
     return log;
-  }
-
-  /** One question to each broker for everybody who waits. */
-  async #askForEnds(): Promise<void> {
-    const asked = this.#freshening;
-    this.#freshening = [];
-    const deadline = this.#clock.now() + PATIENCE_MS;
-    let left = asked;
-    for (;;) {
-      const byLeader = Map.groupBy(left, ({ log: { followed } }) =>
-        this.#cluster.leaderOf(followed.topic, followed.partition),
-      );
-      const answered = await Promise.all(
-        [...byLeader].map(async ([leader, group]) => {
-          if (leader === undefined) return group;
-          try {
-            const partitions = [...new Set(group.map(({ log }) => log.followed))];
-            const ends = await this.#cluster.listOffsets(leader, partitions, "latest");
-            return group.filter(({ log, resolve }) => {
-              const end = ends[partitions.indexOf(log.followed)];
-              if (end !== undefined) resolve(end);
-              return end === undefined;
-            });
-          } catch {
-            return group;
-          }
-        }),
-      );
-      left = answered.flat();
-      if (left.length === 0) return;
-      if (this.#clock.now() >= deadline) {
-        const error = unavailable(
-          this.#cluster.name,
-          `Kafka does not say where its log ends after ${PATIENCE_MS / 1000} s`,
-        );
-        for (const { reject } of left) reject(error);
-        return;
-      }
-      await new Promise<void>((resolve) => this.#clock.after(PAUSE_MS, resolve));
-      await this.#cluster.refresh().catch(() => {});
-    }
   }
 
   /** The messages at these offsets, in this order; undefined where some of them are gone by now. */

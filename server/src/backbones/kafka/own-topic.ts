@@ -1,4 +1,4 @@
-/** A topic of ours beside those of the namespaces: the bus, and the cursors. */
+/** A topic of ours beside those of the namespaces: the bus, the cursors, the queues. */
 import type { Appender, Lane } from "./appender.ts";
 import type { KafkaCluster, Topic } from "./cluster.ts";
 import { asBackboneError, unavailable } from "./failure.ts";
@@ -11,7 +11,7 @@ export interface OwnTopicOptions<R extends Reading> {
   readonly wish: TopicWish;
   readonly partitions: number;
   readonly from: FollowedOptions["from"];
-  readonly reading: () => R;
+  readonly reading: (partition: number) => R;
 }
 
 /** One partition of it, from before the topic is known. */
@@ -53,7 +53,7 @@ export class OwnTopic<R extends Reading> {
     this.#appender = appender;
     this.#wish = wish;
     this.#from = from;
-    this.#lanes = Array.from({ length: partitions }, (_, i) => new OwnLane(i, reading()));
+    this.#lanes = Array.from({ length: partitions }, (_, i) => new OwnLane(i, reading(i)));
   }
 
   laneOf(key: string): OwnLane<R> {

@@ -61,6 +61,12 @@ export const KAFKA_CONNECTION = {
     .max(100_000_000)
     .default(1_000_000)
     .describe("Positions of a partition within which a repeated key is recognised; the same on every gateway."),
+  queue_bytes: bytes("256MiB").describe(
+    "Most bytes of jobs that wait in one partition; beyond it jobs are refused. Every gateway that uses one of its queues has them in memory.",
+  ),
+  queue_snapshot: bytes("16MiB").describe(
+    "Log of a partition of queues after which their state is written down, and older log removed; more where the state is larger.",
+  ),
   read_bytes: bytes("1MiB").describe("Most bytes that are asked of a partition at once."),
   unsafe: z
     .boolean()

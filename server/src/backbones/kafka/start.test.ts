@@ -31,11 +31,12 @@ describe("the start of the Kafka backbone", { skip: broker.skip }, () => {
       partitions = 3,
       settings = {},
       uses = use(),
-    }: { partitions?: number; settings?: object; uses?: NamespaceUse[] } = {},
+      topic = "chat",
+    }: { partitions?: number; settings?: object; uses?: NamespaceUse[]; topic?: string } = {},
   ): Promise<string> {
     const prefix = `start-${systemClock.uuid()}.`;
     await admin.createTopics({
-      topics: [`${prefix}chat`],
+      topics: [`${prefix}${topic}`],
       partitions,
       replicas: 1,
       configs: Object.entries({ "max.message.bytes": "987136", ...configs }).map(([name, value]) => ({ name, value })),
@@ -86,6 +87,37 @@ describe("the start of the Kafka backbone", { skip: broker.skip }, () => {
     });
   }
 
+  const ofQueues: readonly (readonly [string, string, Readonly<Record<string, string>>, RegExp])[] = [
+    [
+      "compaction",
+      "QUEUES",
+      { "cleanup.policy": "compact" },
+      /cleanup\.policy=compact: .*jobs lost\. Set it to delete/,
+    ],
+    ["an age", "QUEUES", { "retention.ms": "604800000" }, /retention\.ms=604800000: .*would be lost\. Set it to -1/],
+    ["a size", "QUEUES", { "retention.bytes": "1000000" }, /retention\.bytes=1000000: .*would be lost\. Set it to -1/],
+    [
+      "the writers' clocks",
+      "QUEUES",
+      { "message.timestamp.type": "CreateTime" },
+      /CreateTime: .*clocks.* Set it to LogAppendTime/,
+    ],
+    [
+      "an age",
+      "QUEUE-STATE",
+      { "cleanup.policy": "compact,delete" },
+      /compact,delete: jobs would be lost.* to compact/,
+    ],
+  ];
+  for (const [what, topic, configs, words] of ofQueues) {
+    test(`a topic ${topic} with ${what} is refused, with what to do`, async () => {
+      const right: Readonly<Record<string, string>> =
+        topic === "QUEUES" ? { "retention.ms": "-1", "message.timestamp.type": "LogAppendTime" } : {};
+      const all = { ...right, ...configs };
+      await assert.rejects(on(all, { topic, uses: [{ namespace: "jobs", facets: ["queue"], retention: {} }] }), words);
+    });
+  }
+
   test("unsafe turns a refusal into a warning", async () => {
     const told = new Promise<Error>((resolve) => {
       const hear = (warning: Error): void => {
@@ -103,11 +135,12 @@ describe("the start of the Kafka backbone", { skip: broker.skip }, () => {
     const prefix = `start-${systemClock.uuid()}.`;
     const backbone = await kafkaBackbone(brokers, { prefix });
     opened.push(backbone);
-    await backbone.open([{ namespace: "chat", facets: ["bus", "log", "cursors"], retention: { ageMs: 30 * DAY_MS } }]);
+    const retention = { ageMs: 30 * DAY_MS };
+    await backbone.open([{ namespace: "chat", facets: ["bus", "log", "cursors", "queue"], retention }]);
     const topics = (await admin.listTopics()).filter((name) => name.startsWith(prefix)).toSorted();
     assert.deepEqual(
       topics,
-      ["BUS", "CURSORS", "chat"].map((name) => prefix + name),
+      ["BUS", "CURSORS", "QUEUE-STATE", "QUEUES", "chat"].map((name) => prefix + name),
     );
     const [found] = await admin.describeConfigs({ resources: [{ resourceType: 2, resourceName: `${prefix}chat` }] });
     const configs = new Map(found?.configs.map(({ name, value }) => [name, value]));

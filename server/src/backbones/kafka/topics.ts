@@ -200,6 +200,71 @@ export function cursorTopic(settings: KafkaSettings): TopicWish {
   };
 }
 
+/** The topic for what happens to queues. What the newest snapshots say is removed from it, and nothing else. */
+export function queueTopic(settings: KafkaSettings): TopicWish {
+  const name = `${settings.prefix}QUEUES`;
+  return {
+    name,
+    configs: {
+      "cleanup.policy": "delete",
+      "retention.ms": "-1",
+      "retention.bytes": "-1",
+      // Disk is only free again by whole segments.
+      "segment.bytes": "67108864",
+      "unclean.leader.election.enable": "false",
+      // Leases end by one clock, the leader's.
+      "message.timestamp.type": "LogAppendTime",
+      "max.message.bytes": String(RECORD_BYTES),
+    },
+    flaws: (configs, topic) => queueFlaws(name, configs, topic),
+  };
+}
+
+/** The topic for what the queues were at a place of their log. */
+export function queueStateTopic(settings: KafkaSettings): TopicWish {
+  const name = `${settings.prefix}QUEUE-STATE`;
+  return {
+    name,
+    configs: {
+      "cleanup.policy": "compact",
+      "segment.bytes": "33554432",
+      "segment.ms": "3600000",
+      "min.cleanable.dirty.ratio": "0.1",
+      "unclean.leader.election.enable": "false",
+      "max.message.bytes": String(RECORD_BYTES),
+    },
+    flaws: (configs, topic) => {
+      const flaws = safetyFlaws(name, configs, topic);
+      const policy = configs.get("cleanup.policy") ?? "delete";
+      if (policy === "compact") return flaws;
+      const words = `topic ${name} has cleanup.policy=${policy}: jobs would be lost with the state that it removes. Set it to compact`;
+      return [...flaws, { words, grave: true }];
+    },
+  };
+}
+
+function queueFlaws(name: string, configs: ReadonlyMap<string, string>, topic: Topic): readonly Flaw[] {
+  const flaws = safetyFlaws(name, configs, topic);
+  const must = (key: string, value: string, why: string): void => {
+    const found = configs.get(key) ?? "";
+    if (found !== value)
+      flaws.push({ words: `topic ${name} has ${key}=${found}: ${why}. Set it to ${value}`, grave: true });
+  };
+  must("cleanup.policy", "delete", "only the newest command of each queue would be kept, and jobs lost");
+  must("retention.ms", "-1", "jobs that wait for longer would be lost");
+  must("retention.bytes", "-1", "when much is written, jobs that wait would be lost");
+  must("message.timestamp.type", "LogAppendTime", "leases would end by the clocks of gateways, which differ");
+  mustHoldLargest(flaws, name, configs);
+  return flaws;
+}
+
+function mustHoldLargest(flaws: Flaw[], name: string, configs: ReadonlyMap<string, string>): void {
+  const largest = Number(configs.get("max.message.bytes") ?? 0);
+  if (largest >= RECORD_BYTES) return;
+  const words = `has max.message.bytes=${largest}: large messages would be refused. Set it to ${RECORD_BYTES}`;
+  flaws.push({ words: `topic ${name} ${words}`, grave: true });
+}
+
 function logFlaws(
   name: string,
   configs: ReadonlyMap<string, string>,
@@ -223,9 +288,7 @@ function logFlaws(
       `has retention.bytes=${configs.get("retention.bytes")}: when much is written, messages are gone before their age. Set it to -1`,
       false,
     );
-  const largest = Number(configs.get("max.message.bytes") ?? 0);
-  if (largest < RECORD_BYTES)
-    say(`has max.message.bytes=${largest}: large messages would be refused. Set it to ${RECORD_BYTES}`, true);
+  mustHoldLargest(flaws, name, configs);
   return flaws;
 }
 

@@ -93,6 +93,18 @@ export class LocalQueue {
     return { leases, ...(next !== undefined && { nextInMs: Math.max(0, next - now) }) };
   }
 
+  /** What `lease` would answer and change nothing; undefined where it would hand something out, or note something. */
+  idle(queue: string, name: string, now: number): HandOut | undefined {
+    const row = this.#row(queue);
+    const group = row.groups.find((candidate) => candidate.name === name);
+    if (!group) return undefined;
+    if (row.paused) return { leases: [] };
+    const round = new Round(this.#tables, queue, row, group, now);
+    if (round.due(1).length + round.unseen(1).length > 0) return undefined;
+    const next = round.nextDue();
+    return { leases: [], ...(next !== undefined && { nextInMs: next - now }) };
+  }
+
   /** `store` stores the results; it is called if the lease is held. */
   done(queue: string, group: string, lease: string, store: () => void, now: number): LeaseOutcome {
     if (!this.#find(queue, group, lease, now)) return "fenced";

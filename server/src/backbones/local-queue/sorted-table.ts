@@ -37,6 +37,11 @@ export class SortedTable<K extends Key, V> implements Table<K, V> {
     return Math.max(0, this.#at(end) - this.#at(start));
   }
 
+  /** All rows, in order; a copy. */
+  entries(): readonly (readonly [K, V])[] {
+    return this.#rows.map(({ key, value }) => [key, value] as const);
+  }
+
   /** Where the key is, or would be. */
   #at(key: K): number {
     let low = 0;

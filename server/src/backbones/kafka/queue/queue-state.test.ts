@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import type { Redelivery } from "../../contract.ts";
+import { commandOf, recordOfCommand, type Command, type WrittenCommand } from "./commands.ts";
+import { QueueState, type StateRow } from "./queue-state.ts";
+
+const redelivery: Redelivery = { maxAttempts: 2, backoff: { firstMs: 5, lastMs: 20 }, deadLetters: true };
+const QUEUES = ["jobs:a", "jobs:ü"];
+const groups = fc.constantFrom("g", "h");
+/** The number of a lease that was handed out, from the newest. */
+const nth = fc.nat({ max: 8 });
+
+interface Step {
+  readonly queue: string;
+  /** Since the step before; clocks of leaders differ, so it may go back. */
+  readonly later: number;
+  readonly command: Command | { readonly of: number; readonly with: (lease: string) => Command };
+}
+
+const command: fc.Arbitrary<Step["command"]> = fc.oneof(
+  fc
+    .record({ key: fc.nat({ max: 5 }), ms: fc.nat({ max: 40 }), delay: fc.option(fc.nat({ max: 30 })) })
+    .map(({ key, ms, delay }): Command => {
+      const options = { dedupe: { key: `${key}`, windowMs: ms }, ...(delay !== null && { deliverAt: delay }) };
+      return { do: "enqueue", job: { id: `${key}`, time: ms }, options };
+    }),
+  fc
+    .record({ group: groups, limit: fc.integer({ min: 1, max: 4 }), leaseMs: fc.nat({ max: 30 }) })
+    .map(({ group, limit, leaseMs }): Command => ({
+      do: "lease",
+      group,
+      options: { limit, leaseMs, redelivery },
+      nonce: "n",
+    })),
+  fc.record({ of: nth, group: groups }).map(({ of, group }) => ({
+    of,
+    with: (lease: string): Command => ({ do: "done", group, lease }),
+  })),
+  fc.record({ of: nth, group: groups, untried: fc.boolean() }).map(({ of, group, untried }) => ({
+    of,
+    with: (lease: string): Command => ({ do: "fail", group, lease, failure: { redelivery, untried } }),
+  })),
+  fc.record({ of: nth, group: groups }).map(({ of, group }) => ({
+    of,
+    with: (lease: string): Command => ({ do: "extend", group, lease, leaseMs: 20 }),
+  })),
+  fc.boolean().map((paused): Command => ({ do: "pause", paused })),
+  groups.map((group): Command => ({ do: "forget", group })),
+  fc.constantFrom<Command>({ do: "replay", ids: ["1", "2"] }, { do: "purge", ids: ["1"] }),
+  fc.integer({ min: -1, max: 60 }).map((since): Command => ({ do: "snapshot", since })),
+);
+
+const steps: fc.Arbitrary<readonly Step[]> = fc.array(
+  fc.record({ queue: fc.constantFrom(...QUEUES), later: fc.integer({ min: -3, max: 12 }), command }),
+  { minLength: 1, maxLength: 60 },
+);
+
+/** What a partition holds in which these steps were taken, one after the other. */
+function logOf(all: readonly Step[]): readonly (WrittenCommand & { readonly time: number })[] {
+  const state = new QueueState();
+  const leases: string[] = [];
+  let time = 1;
+  return all.map(({ queue, later, command: given }, offset) => {
+    time += later;
+    const made = "of" in given ? given.with(leases.at(-1 - given.of) ?? "none") : given;
+    const named = made.do === "lease" ? { ...made, nonce: `${offset}` } : made;
+    const written = { queue, command: named, data: "1", by: "gateway", n: offset, time };
+    const outcome = state.apply(written, offset, time);
+    if (typeof outcome === "object" && "leases" in outcome) leases.push(...outcome.leases.map(({ lease }) => lease));
+    return written;
+  });
+}
+
+test("who begins with the state as it was written down, anywhere, comes to the same as who has read all", () => {
+  fc.assert(
+    fc.property(steps, fc.nat({ max: 60 }), (all, place) => {
+      const log = logOf(all);
+      const [reader, later] = [new QueueState(), new QueueState()];
+      const at = Math.min(place, log.length);
+      for (const [offset, written] of log.entries()) {
+        if (offset === at) for (const row of writtenDown(reader)) later.restore(row);
+        const outcome = reader.apply(written, offset, written.time);
+        if (offset >= at) assert.deepEqual(later.apply(written, offset, written.time), outcome);
+      }
+      if (at < log.length) {
+        assert.deepEqual(writtenDown(later), writtenDown(reader));
+        assert.equal(later.bytes, reader.bytes);
+      }
+    }),
+  );
+});
+
+test("where nothing would be handed out, a look at the state says the same as the command", () => {
+  fc.assert(
+    fc.property(steps, groups, fc.constantFrom(...QUEUES), (all, group, queue) => {
+      const state = new QueueState();
+      const log = logOf(all);
+      for (const [offset, written] of log.entries()) state.apply(written, offset, written.time);
+      const idle = state.idle(queue, group, state.time);
+      const options = { limit: 1, leaseMs: 10, redelivery };
+      const lease = { do: "lease", group, options, nonce: "last" } as const;
+      const outcome = state.apply({ queue, data: "", by: "b", n: 0, command: lease }, log.length, state.time);
+      if (idle) assert.deepEqual(outcome, idle);
+      else if (typeof outcome === "object" && "leases" in outcome && outcome.leases.length === 0) {
+        // It noted something: a group, a delay, a dead letter.
+        assert.notDeepEqual(state.idle(queue, group, state.time), undefined);
+      }
+    }),
+  );
+});
+
+test("a command is read as it was written, and nothing else is taken for one", () => {
+  const made: Command = { do: "enqueue", job: { id: "1", time: 2, tags: { a: "b" } }, options: { expiresAt: 3 } };
+  const { key, value, headers } = recordOfCommand("jobs:ü", made, { by: "me", n: 4 }, '"data"');
+  const placed = { offset: 0, time: 0, key, value, headers: [...(headers ?? [])] };
+  assert.deepEqual(commandOf(placed), { queue: "jobs:ü", data: '"data"', by: "me", n: 4, command: made });
+  assert.equal(commandOf({ ...placed, headers: [] }), undefined);
+  for (const text of ["", "no JSON", "null", "{}", '{"format":"1"}', '{"format":1,"by":"b","command":{}}']) {
+    const strange = [[Buffer.from("todoku-command"), Buffer.from(text)]] as const;
+    assert.equal(commandOf({ ...placed, headers: strange }), undefined, text);
+  }
+});
+
+/** As it would be read from a snapshot. */
+function writtenDown(state: QueueState): StateRow[] {
+  return JSON.parse(JSON.stringify(state.dump())) as StateRow[];
+}
