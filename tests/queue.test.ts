@@ -1,7 +1,7 @@
 /**
  * Queues under trouble, in the server's own store: producers repeat, workers are killed and frozen, handlers throw and overrun their
  * leases, the server is killed and frozen. `TODOKU_SEED` repeats a run's choices (not the system's timing); `TODOKU_JOBS` is how
- * many jobs the runs of this file and of `queue-redis.test.ts` have together. `npm run queues` makes one as long as one likes.
+ * many jobs the runs of this file, of `queue-redis.test.ts` and of `queue-kafka.test.ts` have together. `npm run queues` makes one as long as one likes.
  */
 import assert from "node:assert/strict";
 import path from "node:path";

@@ -1,4 +1,4 @@
-/** Kafka for a fleet: three nodes, each behind a proxy, and what can be done to them. */
+/** Kafka for a fleet: nodes, each behind a proxy, and what can be done to them. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -13,8 +13,8 @@ import type { Brokers } from "./run.ts";
 
 const TOPIC = "todoku.fleet";
 
-/** Three nodes. `extra` goes into the configuration of each. */
-export async function kafkaServers(extra: Readonly<Record<string, string>> = {}): Promise<Brokers> {
+/** `extra` goes into the configuration of each node. */
+export async function kafkaServers(extra: Readonly<Record<string, string>> = {}, nodes = 3): Promise<Brokers> {
   await provide(recipeOf("kafka-cluster"));
   const folder = await mkdtemp(path.join(tmpdir(), "todoku-kafka-fleet-"));
   const proxies: FaultyProxy[] = [];
@@ -23,7 +23,7 @@ export async function kafkaServers(extra: Readonly<Record<string, string>> = {})
     proxies.push(proxy);
     return Number(new URL(proxy.url).port);
   };
-  const { urls, servers } = await kafkaNodes(folder, 3, { extra, advertise }).catch(async (error: unknown) => {
+  const { urls, servers } = await kafkaNodes(folder, nodes, { extra, advertise }).catch(async (error: unknown) => {
     // What is listened on keeps the process of the test alive.
     await Promise.all(proxies.map((proxy) => proxy[Symbol.asyncDispose]()));
     throw error;
@@ -41,27 +41,34 @@ export async function kafkaServers(extra: Readonly<Record<string, string>> = {})
   };
 }
 
-export const killLeader: Fault = {
-  name: "SIGKILL of a partition's leader",
-  strike: async (stage) => {
-    const leader = await aLeader(stage);
-    await leader.kill();
-    await stage.progress();
-    await leader.start();
-    await untilKafkaIsWhole(stage.urls);
-  },
-};
+export const killLeader: Fault = killLeaderOf(TOPIC);
+export const freezeLeader: Fault = freezeLeaderOf(TOPIC);
 
-export const freezeLeader: Fault = {
-  name: "SIGSTOP of a partition's leader for 10 s",
-  strike: async (stage) => {
-    const leader = await aLeader(stage);
-    leader.freeze();
-    await after(10_000);
-    leader.thaw();
-    await untilKafkaIsWhole(stage.urls);
-  },
-};
+export function killLeaderOf(topic: string): Fault {
+  return {
+    name: `SIGKILL of a leader of ${topic}`,
+    strike: async (stage) => {
+      const leader = await aLeader(stage, topic);
+      await leader.kill();
+      await stage.progress();
+      await leader.start();
+      await untilKafkaIsWhole(stage.urls);
+    },
+  };
+}
+
+export function freezeLeaderOf(topic: string): Fault {
+  return {
+    name: `SIGSTOP of a leader of ${topic} for 10 s`,
+    strike: async (stage) => {
+      const leader = await aLeader(stage, topic);
+      leader.freeze();
+      await after(10_000);
+      leader.thaw();
+      await untilKafkaIsWhole(stage.urls);
+    },
+  };
+}
 
 export const rollingRestart: Fault = {
   name: "a rolling restart of all brokers",
@@ -168,7 +175,7 @@ export async function forgetHalf(urls: readonly string[]): Promise<void> {
 async function reassign(urls: readonly string[], replicas: readonly number[]): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), "todoku-reassign-"));
   try {
-    const partitions = (await leaders(urls)).map((_, partition) => ({ topic: TOPIC, partition, replicas }));
+    const partitions = (await leaders(urls, TOPIC)).map((_, partition) => ({ topic: TOPIC, partition, replicas }));
     const file = path.join(folder, "plan.json");
     await writeFile(file, JSON.stringify({ version: 1, partitions }));
     const tool = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
@@ -184,18 +191,18 @@ async function reassign(urls: readonly string[], replicas: readonly number[]): P
   }
 }
 
-async function aLeader({ servers, urls, random }: Stage): Promise<BrokerProcess> {
-  const leader = servers[random.pick(await leaders(urls)) - 1];
+async function aLeader({ servers, urls, random }: Stage, topic: string): Promise<BrokerProcess> {
+  const leader = servers[random.pick(await leaders(urls, topic)) - 1];
   if (!leader) throw new Error("no broker leads a partition");
   return leader;
 }
 
 /** Of each partition, the broker's number. */
-async function leaders(urls: readonly string[]): Promise<readonly number[]> {
+async function leaders(urls: readonly string[], topic: string): Promise<readonly number[]> {
   const admin = new Admin({ clientId: "fleet", bootstrapBrokers: [...urls], retries: 5, retryDelay: 200 });
   try {
-    const metadata = await admin.metadata({ topics: [TOPIC], forceUpdate: true });
-    return metadata.topics.get(TOPIC)?.partitions.map(({ leader }) => leader) ?? [];
+    const metadata = await admin.metadata({ topics: [topic], forceUpdate: true });
+    return metadata.topics.get(topic)?.partitions.map(({ leader }) => leader) ?? [];
   } finally {
     await admin.close();
   }

@@ -67,9 +67,9 @@ export async function queueRun(options: QueueRunOptions): Promise<QueueRun> {
 
   const stage = {
     gateways: gateways.all,
-    servers: store.redis,
-    urls: [],
-    proxies: "proxy" in store && store.proxy ? [store.proxy] : [],
+    servers: store.servers,
+    urls: store.urls,
+    proxies: store.proxies,
     random: random.fork(),
     progress: () => producers.progress(),
   };
@@ -102,11 +102,8 @@ export async function queueRun(options: QueueRunOptions): Promise<QueueRun> {
   };
 }
 
-function configOf(
-  settings: Record<string, unknown>,
-  { setup: { delivery }, namespace, queue }: QueueRunOptions,
-): ConfigInput {
-  const open = { backbone: "store", publish: "any", history: "any", delivery } as const;
+function configOf(settings: Record<string, unknown>, { setup, namespace, queue }: QueueRunOptions): ConfigInput {
+  const open = { backbone: "store", publish: "any", history: "any", delivery: setup.delivery } as const;
   return {
     auth: { insecure: true },
     client: {
@@ -127,7 +124,7 @@ function configOf(
         queue: { lease: `${LEASE_MS}ms`, max_attempts: MAX_ATTEMPTS, backoff: "10ms..100ms", ...queue },
         ...namespace,
       },
-      results: { ...open, retention: { messages: 10_000_000 }, ...namespace },
+      results: { ...open, retention: setup.retention ?? { messages: 10_000_000 }, ...namespace },
     },
   };
 }

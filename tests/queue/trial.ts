@@ -7,7 +7,15 @@ export type SetupName = keyof typeof SETUPS;
 const JOBS = Number(process.env["TODOKU_JOBS"] ?? 100_000);
 const SEED = Number(process.env["TODOKU_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 /** How the jobs of all runs are shared out: more where they cost less. */
-const SHARE: Readonly<Record<SetupName, number>> = { memory: 0.15, embedded: 0.35, redis: 0.3, "redis-cluster": 0.2 };
+const SHARE: Readonly<Record<SetupName, number>> = {
+  memory: 0.15,
+  embedded: 0.35,
+  redis: 0.27,
+  "redis-cluster": 0.2,
+  kafka: 0.03,
+  // By `npm run queues` only.
+  "kafka-cluster": 0,
+};
 
 /** Jobs of the run on this backbone, so that all runs together have `TODOKU_JOBS` (100,000). */
 export function jobsFor(name: SetupName): number {
