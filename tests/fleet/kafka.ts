@@ -158,7 +158,7 @@ export const movePartitions: Fault = {
 export async function forgetHalf(urls: readonly string[]): Promise<void> {
   const admin = new Admin({ clientId: "fleet", bootstrapBrokers: [...urls], retries: 5, retryDelay: 200 });
   try {
-    const partitions = (await leaders(urls)).map((_, partitionIndex) => partitionIndex);
+    const partitions = (await leaders(urls, TOPIC)).map((_, partitionIndex) => partitionIndex);
     const [topic] = await admin.listOffsets({
       topics: [{ name: TOPIC, partitions: partitions.map((partitionIndex) => ({ partitionIndex, timestamp: -1n })) }],
     });

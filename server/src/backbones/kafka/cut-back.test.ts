@@ -8,13 +8,15 @@ import { untilKafkaIsWhole } from "../../../../scripts/brokers/kafka.ts";
 import { needBroker } from "../../../../scripts/brokers/need.ts";
 import { ownServers } from "../../../../scripts/brokers/own-servers.ts";
 import type { Clock } from "../../clock.ts";
-import type { Backbone, Bus, Log, Range } from "../contract.ts";
+import type { Backbone, Bus, Log, Queue, Range, Redelivery } from "../contract.ts";
 import { Reigns } from "./reigns.ts";
 import { HastyClock, kafkaBackbone } from "./test-kafka.ts";
 
 const broker = await needBroker("kafka");
 const PATIENCE_MS = 30_000;
 const CHANNEL = "chat:1";
+const QUEUE = "jobs:1";
+const redelivery: Redelivery = { maxAttempts: 3, backoff: { firstMs: 1, lastMs: 1 }, deadLetters: true };
 
 describe("a partition that was cut back", { skip: broker.skip }, () => {
   let kafka: Awaited<ReturnType<typeof ownServers>>;
@@ -71,6 +73,43 @@ describe("a partition that was cut back", { skip: broker.skip }, () => {
     );
   });
 
+  test("lets queues go on with what is left, though a snapshot says more", async (t) => {
+    const prefix = "queues.";
+    const first = await queueOf(t, prefix);
+    for (let i = 0; i < 5; i++) await enqueue(first, i);
+    // What is in none of the records that are left.
+    for (let i = 0; i < 40; i++) await first.pause(QUEUE, true);
+    await snapshotOf(prefix, "QUEUE-STATE");
+    await cut([`${prefix}QUEUES`, 5]);
+    const left = async (queue: Queue): Promise<readonly unknown[]> => {
+      const { jobs, paused } = await queue.info(QUEUE);
+      return [jobs, paused];
+    };
+    const deadline = Date.now() + PATIENCE_MS;
+    while ((await left(first).catch(() => []))[1] !== false) assert.ok(Date.now() < deadline, "the cut is not seen");
+    assert.deepEqual(await left(first), [5, false]);
+    await enqueue(first, 5).catch(() => enqueue(first, 5));
+    const later = await queueOf(t, prefix);
+    assert.deepEqual(await left(later), await left(first));
+    const { leases } = await later.lease(QUEUE, "g", { limit: 5, leaseMs: 60_000, redelivery });
+    assert.deepEqual(
+      leases.map(({ job }) => job.data),
+      ["0", "1", "2", "3", "4"],
+    );
+    assert.equal(await first.done(QUEUE, "g", leases[0]?.lease ?? ""), "done");
+  });
+
+  async function queueOf(t: TestContext, prefix: string): Promise<Queue> {
+    const backbone = await kafkaBackbone(kafka.urls, { prefix, partitions: 1, queue_snapshot: "2KiB" });
+    t.after(() => backbone.close());
+    await backbone.open();
+    return backbone.queue ?? assert.fail("the backbone has no queue");
+  }
+
+  async function enqueue(queue: Queue, i: number): Promise<void> {
+    await queue.enqueue(QUEUE, { id: String(i), time: Date.now(), data: String(i) }, {});
+  }
+
   async function open(t: TestContext, prefix: string, clock?: Clock): Promise<Backbone> {
     const backbone = await kafkaBackbone(kafka.urls, { prefix, partitions: 1 }, clock);
     t.after(() => backbone.close());
@@ -88,12 +127,12 @@ describe("a partition that was cut back", { skip: broker.skip }, () => {
     await untilKafkaIsWhole(kafka.urls);
   }
 
-  async function snapshotOf(prefix: string): Promise<void> {
+  async function snapshotOf(prefix: string, name = "INDEX"): Promise<void> {
     const admin = new Admin({ clientId: "test", bootstrapBrokers: [...kafka.urls] });
     try {
       // Its content, and what says that it is whole.
       const records = async (): Promise<bigint> => {
-        const topics = [{ name: `${prefix}INDEX`, partitions: [{ partitionIndex: 0, timestamp: -1n }] }];
+        const topics = [{ name: `${prefix}${name}`, partitions: [{ partitionIndex: 0, timestamp: -1n }] }];
         const [topic] = await admin.listOffsets({ topics }).catch(() => []);
         return topic?.partitions[0]?.offset ?? 0n;
       };

@@ -38,6 +38,8 @@ export class QueuePartition implements Reading {
   readonly whole = true;
   readonly state: QueueState = new QueueState();
   fault: BackboneError | undefined;
+  /** A snapshot that goes further is of a log that there is no more. */
+  trusted = Number.POSITIVE_INFINITY;
   readonly partition: number;
   readonly #options: QueuePartitionOptions;
   readonly #waiting = new Map<number, Waiting>();
@@ -113,12 +115,20 @@ export class QueuePartition implements Reading {
 
   trim(): void {}
 
-  restore(): Promise<number | undefined> {
-    return this.#options.restore(this);
+  distrust(shared: number): void {
+    this.trusted = Math.min(this.trusted, shared);
+  }
+
+  async restore(): Promise<number | undefined> {
+    const next = await this.#options.restore(this);
+    // Those that come are of the log as it is. An old one would be recognised once more.
+    if (next !== undefined) this.trusted = Number.POSITIVE_INFINITY;
+    return next;
   }
 
   reset(start: number): void {
     this.state.clear();
+    this.trusted = Number.POSITIVE_INFINITY;
     this.fault = undefined;
     if (start === 0) return;
     const { name, topicName } = this.#options;

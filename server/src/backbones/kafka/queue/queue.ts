@@ -22,7 +22,7 @@ import {
 import { LocalBus } from "../../local-bus.ts";
 import type { Ends } from "../ends.ts";
 import { asBackboneError, unavailable } from "../failure.ts";
-import type { Follower } from "../follower.ts";
+import type { FollowedPartition, Follower } from "../follower.ts";
 import type { OwnLane, OwnTopic } from "../own-topic.ts";
 import {
   recordOfCommand,
@@ -209,8 +209,8 @@ export class KafkaQueue implements Queue {
 
   #partition(partition: number): QueuePartition {
     const { name, topicName, clock, snapshotBytes, snapshots } = this.#options;
-    const topic = (): Parameters<typeof snapshots.load>[1] => {
-      const found = this.#topic.lane(partition).topic;
+    const followed = (): FollowedPartition => {
+      const found = this.#topic.lane(partition).followed;
       if (!found) throw unavailable(name, `${topicName} is not known`);
       return found;
     };
@@ -223,8 +223,8 @@ export class KafkaQueue implements Queue {
       tell: (queue) => this.#watchers.emit(queue, HINT),
       orphaned: (written, outcome) => this.#giveBack(written, outcome),
       due: () => void this.#askForSnapshot(partition),
-      save: (rows: readonly StateRow[], next: number) => void snapshots.save(partition, topic(), rows, next),
-      restore: (reading) => snapshots.load(reading, topic()),
+      save: (rows: readonly StateRow[], next: number) => void snapshots.save(followed(), rows, next),
+      restore: (reading) => snapshots.load(reading, followed()),
     });
   }
 

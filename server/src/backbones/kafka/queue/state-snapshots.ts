@@ -16,6 +16,7 @@ import { asBackboneError, unavailable } from "../failure.ts";
 import { FollowedPartition, type Follower, type Reading } from "../follower.ts";
 import type { OwnTopic } from "../own-topic.ts";
 import type { PlacedRecord } from "../records.ts";
+import type { Reigns } from "../reigns.ts";
 import type { QueuePartition } from "./queue-partition.ts";
 import type { StateRow } from "./queue-state.ts";
 
@@ -37,6 +38,8 @@ interface Manifest {
   readonly of: string;
   /** The first offset that is not in it. */
   readonly next: number;
+  /** Who wrote what is in it: see `Reigns`. */
+  readonly reigns: ReturnType<Reigns["dump"]>;
   /** Of each section, how many pieces it has. */
   readonly sections: readonly number[];
   readonly sha256: string;
@@ -126,30 +129,36 @@ export class StateSnapshots {
   }
 
   /** Brings the state to where the newest snapshot was that is whole; resolves with where to go on, or undefined if there is none. */
-  async load({ partition, state }: QueuePartition, topic: Topic): Promise<number | undefined> {
+  async load(
+    { partition, state, trusted }: QueuePartition,
+    { topic, reigns }: FollowedPartition,
+  ): Promise<number | undefined> {
     const shelf = await this.#read(partition);
     for (const manifest of shelf.of(topic)) {
-      const sections = shelf.sections(manifest);
+      const sections = manifest.next > trusted ? undefined : shelf.sections(manifest);
       if (!sections) continue;
       state.clear();
       for (const section of sections) {
         for (const line of (await unpack(section)).toString().split("\n")) state.restore(JSON.parse(line) as StateRow);
       }
+      reigns.restore(manifest.reigns);
       return manifest.next;
     }
     return undefined;
   }
 
   /** Writes the state down, and removes what it makes needless. Never rejects: the log says the same, at more length. */
-  async save(partition: number, topic: Topic, rows: readonly StateRow[], next: number): Promise<void> {
+  async save(followed: FollowedPartition, rows: readonly StateRow[], next: number): Promise<void> {
+    const { partition, topic } = followed;
+    const reigns = followed.reigns.dump().filter(([, from]) => from < next);
     try {
       const lane = this.#topic.lane(partition);
       const id = this.#clock.uuid();
       const { sections, sha256 } = await this.#writePieces(partition, id, rows);
-      const manifest: Manifest = { format: FORMAT, id, of: topic.id, next, sections, sha256 };
+      const manifest: Manifest = { format: FORMAT, id, of: topic.id, next, reigns, sections, sha256 };
       await this.#topic.append(lane, { key: Buffer.from(id), value: Buffer.from(JSON.stringify(manifest)) });
       const shelf = await this.#read(partition);
-      const [newest, previous] = shelf.of(topic).filter((one) => shelf.sections(one));
+      const [newest, previous] = shelf.of(topic).filter((one) => isOf(followed, one) && shelf.sections(one));
       if (newest && previous) await this.#clear(partition, topic, shelf, [newest, previous]);
     } catch (error) {
       this.#warn(error);
@@ -214,6 +223,12 @@ export class StateSnapshots {
       `${message}; the state of queues cannot be kept apart from their log, which grows until it can`,
     );
   }
+}
+
+/** Where a log was cut back, and acknowledged records with it, there are snapshots of what there is no more. */
+function isOf(followed: FollowedPartition, { next, reigns }: Manifest): boolean {
+  const now = followed.reigns.dump().filter(([, from]) => from < next);
+  return next <= (followed.next ?? 0) && JSON.stringify(now) === JSON.stringify(reigns);
 }
 
 function* textsOf(rows: readonly StateRow[]): Iterable<string> {
