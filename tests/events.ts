@@ -98,6 +98,29 @@ export class EventLog {
     });
   }
 
+  /**
+   * Resolves with true when `holds` answers yes, and with false when `growing` has not grown for `stallMs`: a busy machine is slow,
+   * and what it does goes on.
+   */
+  comes(holds: () => boolean, growing: () => number, stallMs: number): Promise<boolean> {
+    const stalled = new AbortController();
+    const watch = (): NodeJS.Timeout => setTimeout(() => stalled.abort(), stallMs);
+    let most = growing();
+    let timer = watch();
+    const look = (): boolean => {
+      if (growing() > most) {
+        most = growing();
+        clearTimeout(timer);
+        timer = watch();
+      }
+      return holds();
+    };
+    return this.until(look, stalled.signal).then(() => {
+      clearTimeout(timer);
+      return holds();
+    });
+  }
+
   #settle(waiting: Waiting): void {
     this.#waiting.delete(waiting);
     waiting.resolve();

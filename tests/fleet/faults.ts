@@ -51,8 +51,8 @@ export const killMaster: Fault = {
   strike: async (stage) => {
     const master = await aMaster(stage);
     await master.kill();
-    // The others notice, and promote its replica; only then does it come back.
-    await stage.progress();
+    // The others notice, and promote its replica; only then does it come back. Nothing is waited for that is published: whoever
+    // wants a replica to confirm gets no answer until then.
     await untilPromoted(stage.servers.filter((node) => node !== master));
     await master.start();
     await untilWhole(stage.servers);
@@ -93,6 +93,7 @@ export const flushEverySecond: Fault = {
 export const moveSlots: Fault = {
   name: "slots move",
   strike: async ({ servers: redis }) => {
+    await untilWhole(redis);
     const [from, to] = (await masters(redis)).map(({ id }) => id);
     const port = String(redis[0]?.port);
     const counts = ["--cluster-from", from ?? "", "--cluster-to", to ?? "", "--cluster-slots", "300", "--cluster-yes"];
@@ -155,7 +156,9 @@ async function masters(redis: readonly BrokerProcess[]): Promise<readonly Master
   return found.flat();
 }
 
+/** Of a Cluster that is whole: on a busy machine its nodes replace each other also when nobody strikes. */
 async function aMaster({ servers: redis, random }: Stage): Promise<BrokerProcess> {
+  await untilWhole(redis);
   return random.pick(await masters(redis)).node;
 }
 
@@ -173,7 +176,8 @@ function untilWhole(redis: readonly BrokerProcess[]): Promise<void> {
     const states = await Promise.all(redis.map((node) => cli(node, "cluster", "info")));
     const roles = await Promise.all(redis.map((node) => cli(node, "info", "replication")));
     const replicas = roles.filter((role) => role.includes("master_link_status:up")).length;
-    return states.every((state) => state.includes("cluster_state:ok")) && replicas === redis.length / 2;
+    const whole = states.every((state) => state.includes("cluster_state:ok")) && replicas === redis.length / 2;
+    return whole && (await masters(redis)).length === redis.length / 2;
   });
 }
 

@@ -73,8 +73,8 @@ export interface FleetRunOutcome {
 }
 
 const GATEWAYS = 3;
-/** Everybody must have come to the end this long after the last fault. */
-const HEALED_WITHIN_MS = 60_000;
+/** What has not come when nothing has come for so long, does not come. */
+const STALLED_MS = 60_000;
 const HABITS: Readonly<Record<Delivery, readonly Habit[]>> = {
   "at-most-once": ["server only"],
   "at-least-once": ["server only"],
@@ -111,9 +111,11 @@ export async function fleetRun(options: FleetRunOptions): Promise<FleetRunOutcom
     publishOn(clients.make(fleet.url), `publisher-${i}`, channels, log, random.fork(), stop.signal),
   );
 
-  const progress = (): Promise<void> => {
-    const later = log.count("ok") + 20;
-    return log.until(() => log.count("ok") >= later, AbortSignal.timeout(HEALED_WITHIN_MS));
+  const published = (): number => log.count("ok");
+  const progress = async (): Promise<void> => {
+    const later = published() + 20;
+    if (!(await log.comes(() => published() >= later, published, STALLED_MS)))
+      throw new Error("publishing does not come back");
   };
   const stage: Stage = { gateways: fleet.gateways, servers, proxies, urls: brokers.urls, random, progress };
   const begun = Date.now();
@@ -147,10 +149,17 @@ async function finish(
   judge: (log: Log) => Promise<void>,
 ): Promise<FleetRunOutcome> {
   for (const channel of channels) await publish(closer, "closer", channel, closing(channel), log);
-  await log.until(() => subscribers.every(({ finished }) => finished), AbortSignal.timeout(HEALED_WITHIN_MS));
-  const late = subscribers.filter(({ finished }) => !finished).map(({ name, channel }) => `${name} on ${channel}`);
-  if (late.length > 0)
-    throw new Error(`not at the end ${HEALED_WITHIN_MS / 1000} s after the last fault: ${late.join(", ")}`);
+  const late = (): readonly Subscriber[] => subscribers.filter(({ finished }) => !finished);
+  if (
+    !(await log.comes(
+      () => late().length === 0,
+      () => log.count("handled"),
+      STALLED_MS,
+    ))
+  ) {
+    const names = late().map(({ name, channel }) => `${name} on ${channel}`);
+    throw new Error(`nothing more comes, and these are not at the end: ${names.join(", ")}`);
+  }
   const backbone = await createBackbone("end", backboneSchema.parse(settings), systemClock);
   await backbone.open();
   const kept = backbone.log;
@@ -174,16 +183,23 @@ async function resubscribed(
   prober: Todoku<Channels>,
   channels: readonly string[],
 ): Promise<void> {
-  const counts = new Map(subscribers.map((subscriber) => [subscriber, subscriber.count]));
-  const reached = (): boolean => subscribers.every((subscriber) => subscriber.count > (counts.get(subscriber) ?? 0));
-  const deadline = Date.now() + 15_000;
-  for (let n = 0; !reached(); n++) {
-    if (Date.now() > deadline) throw new Error("service is not back within 15 s");
+  const counts = subscribers.map(({ count }) => count);
+  const missing = (): number => subscribers.filter(({ count }, i) => count <= (counts[i] ?? 0)).length;
+  const over = new AbortController();
+  const back = log
+    .comes(
+      () => missing() === 0,
+      () => -missing(),
+      STALLED_MS,
+    )
+    .finally(() => over.abort());
+  for (let n = 0; !over.signal.aborted; n++) {
     for (const channel of channels) {
       await publish(prober, "prober", channel, { key: `probe ${channel} ${Date.now()} ${n}`, text: "" }, log);
     }
     await after(100);
   }
+  if (!(await back)) throw new Error(`nothing reaches ${missing()} of ${subscribers.length} subscribers`);
 }
 
 function configOf(settings: Record<string, unknown>, { delivery, namespace, storage }: FleetRunOptions): ConfigInput {

@@ -7,6 +7,9 @@ const GENTLY = 100;
 /** Addresses that a crowd comes from: one alone has ports for 28,000 connections. */
 const ADDRESSES = 8;
 
+/** What has not come when nothing has come for so long, does not come. */
+const STALLED_MS = 30_000;
+
 export interface CrowdOptions {
   readonly port: number;
   /** The connect request of client `i`. */
@@ -98,6 +101,17 @@ export class Crowd implements AsyncDisposable {
     for (let last = -1; this.tally().received < count && this.tally().received !== last; await after(silenceMs)) {
       last = this.tally().received;
       for (let i = 0; i < 20 && this.tally().received < count; i++) await after(silenceMs / 20);
+    }
+  }
+
+  /** Resolves when all clients together have received `count` or were told that it is lost to them, or nothing more comes for long. */
+  async accounts(count: number): Promise<void> {
+    let most = -1;
+    for (let last = performance.now(); performance.now() - last < STALLED_MS; await after(20)) {
+      const { received, lost } = this.tally();
+      if (received + lost >= count) return;
+      if (received + lost > most) last = performance.now();
+      most = Math.max(most, received + lost);
     }
   }
 

@@ -73,8 +73,8 @@ export interface WorkersRunOutcome {
   readonly handled: number;
 }
 
-/** Everybody must have come to the end this long after the last fault. */
-const HEALED_WITHIN_MS = 30_000;
+/** What has not come when nothing has come for so long, does not come. */
+const STALLED_MS = 30_000;
 const CHANNELS = 3;
 const HABITS: Readonly<Record<Delivery, readonly Habit[]>> = {
   "at-most-once": ["server only"],
@@ -115,8 +115,9 @@ export async function workersRun(options: WorkersRunOptions): Promise<WorkersRun
 
   const progress = async (count: number): Promise<void> => {
     const later = log.count("ok") + count;
-    await log.until(() => log.count("ok") >= later, AbortSignal.timeout(HEALED_WITHIN_MS));
-    if (log.count("ok") < later) throw new Error("publishing did not come back");
+    const published = (): number => log.count("ok");
+    if (!(await log.comes(() => published() >= later, published, STALLED_MS)))
+      throw new Error("publishing did not come back");
   };
   /** Resolves when each has handled something that was sent from now on: whoever was cut off is back. */
   const everybodyIsReached = async (): Promise<void> => {
@@ -129,8 +130,14 @@ export async function workersRun(options: WorkersRunOptions): Promise<WorkersRun
       );
       return steady.map(({ name }) => name).filter((name) => !reached.has(name));
     };
-    await log.until(() => missing().length === 0, AbortSignal.timeout(HEALED_WITHIN_MS));
-    if (missing().length > 0) throw new Error(`nothing reaches ${missing().join(", ")}`);
+    if (
+      !(await log.comes(
+        () => missing().length === 0,
+        () => -missing().length,
+        STALLED_MS,
+      ))
+    )
+      throw new Error(`nothing reaches ${missing().join(", ")}`);
   };
   for (const fault of faults) {
     await progress(random.integer(5, 40));
@@ -146,7 +153,12 @@ export async function workersRun(options: WorkersRunOptions): Promise<WorkersRun
   const closer = makeClient();
   for (const channel of names) await publish(closer, "closer", channel, closing(channel), log);
   const subscribers = [...steady, ...durable];
-  await log.until(() => subscribers.every(({ finished }) => finished), AbortSignal.timeout(HEALED_WITHIN_MS));
+  // Who does not come to the end is found by the checker: it misses something.
+  await log.comes(
+    () => subscribers.every(({ finished }) => finished),
+    () => log.count("handled"),
+    STALLED_MS,
+  );
   for (const { channel, delivery } of channels) if (delivery !== "at-most-once") await noteStored(closer, channel, log);
   return { events: log.events, acknowledged: log.count("ok"), handled: log.count("handled") };
 }
