@@ -7,7 +7,7 @@ import { rolldown } from "rolldown";
 /** By its path on the server. */
 export type PageFiles = ReadonlyMap<string, { readonly type: string; readonly body: string }>;
 
-/** `index.html`, `style.css` and `main.ts` of a folder. */
+/** `index.html`, `main.ts` and `style.css` of a folder; before the style stands what all pages have in common. */
 export async function pageFiles(folder: string): Promise<PageFiles> {
   const bundled = await rolldown({
     input: path.join(folder, "main.ts"),
@@ -17,9 +17,11 @@ export async function pageFiles(folder: string): Promise<PageFiles> {
   });
   const { output } = await bundled.generate({ format: "esm" });
   await bundled.close();
+  const styles = [path.join(import.meta.dirname, "page.css"), path.join(folder, "style.css")];
+  const style = (await Promise.all(styles.map((file) => readFile(file, "utf8")))).join("\n");
   return new Map([
     ["/", { type: "text/html; charset=utf-8", body: await readFile(path.join(folder, "index.html"), "utf8") }],
-    ["/style.css", { type: "text/css; charset=utf-8", body: await readFile(path.join(folder, "style.css"), "utf8") }],
+    ["/style.css", { type: "text/css; charset=utf-8", body: style }],
     ["/main.js", { type: "text/javascript; charset=utf-8", body: output[0].code }],
   ]);
 }

@@ -5,6 +5,8 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as after } from "node:timers/promises";
+import { startBank } from "../examples/payments/bank.ts";
 import { startThumbnails } from "../examples/thumbnails/thumbnails.ts";
 import { Visitors, type Page } from "../server/src/page/browser-visit.ts";
 import {
@@ -40,6 +42,48 @@ await thumbnails("thumbnails", { viewport: { width: 1100, height: 875 } });
 if (folder !== IMAGES) {
   await thumbnails("thumbnails-dark", { viewport: { width: 1100, height: 875 }, colorScheme: "dark" });
   await thumbnails("thumbnails-phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+}
+
+await payments("payments", { viewport: { width: 1100, height: 1010 } });
+if (folder !== IMAGES) {
+  await payments("payments-dark", { viewport: { width: 1100, height: 1010 }, colorScheme: "dark" });
+  await payments("payments-phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+}
+
+/** A book of which Kafka has only the end, one process killed, and more under way. */
+async function payments(name: string, look: Parameters<Visitors["visitor"]>[0]): Promise<void> {
+  const bank = await startBank({ port: 0 });
+  try {
+    const context = await visitors.visitor(look);
+    const page = await context.newPage();
+    while (
+      !(await fetch(bank.url).then(
+        ({ ok }) => ok,
+        () => false,
+      ))
+    )
+      await after(100);
+    await page.goto(bank.url);
+    await page.getByText("€60,000.00").waitFor();
+    const random = page.getByRole("button", { name: "20 at random" });
+    const entries = (count: number): Promise<unknown> =>
+      page.waitForFunction((least) => document.querySelectorAll("#book li").length >= least, count);
+    await random.click();
+    await entries(21);
+    while (!(await page.locator('#book li[data-from="postgres"]').count())) {
+      await page.getByRole("button", { name: "Have Kafka forget" }).click();
+      await after(500);
+    }
+    await random.click();
+    await entries(28);
+    await page.getByRole("button", { name: "Kill Ledger" }).click();
+    await page.getByText(/after 1 that died/).waitFor();
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.screenshot({ path: path.join(folder, `${name}.jpg`), type: "jpeg", quality: 82 });
+    await context.close();
+  } finally {
+    await bank.close();
+  }
 }
 
 /** A broken picture given up, others done, one worker killed, and work under way. */

@@ -1,6 +1,6 @@
 /** The chat's servers: gateways on one backbone, behind one door. */
 import { startGateway, type ExampleGateway } from "../gateway.ts";
-import { startBalancer } from "./balancer.ts";
+import { startBalancer } from "../balancer.ts";
 import { configOf, BACKBONES, type Backbone } from "./configs.ts";
 
 export interface ChatService {

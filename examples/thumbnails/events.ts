@@ -1,4 +1,5 @@
 /** What the server, the workers and the page tell each other. */
+import type { ProcessState } from "../processes.ts";
 
 /** A job of the queue `jobs:resize`. It carries where the picture lies, not the picture. */
 export interface Resize {
@@ -39,14 +40,7 @@ export type Step = (typeof STEPS)[number] | "failed";
 
 /** On `workers:all`, the newest only: which processes there are. */
 export interface Crew {
-  readonly workers: readonly {
-    /** 1, 2, 3 … */
-    readonly place: number;
-    /** Absent while it is started. */
-    readonly pid?: number;
-    /** How often it died. */
-    readonly deaths: number;
-  }[];
+  readonly workers: readonly ProcessState[];
 }
 
 /** `GET /dead`: the visitor's pictures that were given up. */

@@ -7,9 +7,9 @@ import path from "node:path";
 import express, { Router, type Request } from "express";
 import { createTodoku, ERRORS, TodokuError, type Caller } from "todoku";
 import { pageFiles, sendPageFile } from "../page-files.ts";
+import { Processes } from "../processes.ts";
 import { CREW, GROUP, QUEUE, type Channels, type DeadPicture, type Resize } from "./events.ts";
 import { Pictures } from "./pictures.ts";
-import { Workers } from "./workers.ts";
 
 export interface Thumbnails {
   readonly url: string;
@@ -157,11 +157,14 @@ export async function startThumbnails({ port, folder, paceMs }: ThumbnailsOption
   todoku.attach(server);
   server.listen(port, "127.0.0.1");
   await once(server, "listening");
-  const workers = new Workers({
-    count: WORKERS,
-    args: [url(), path.join(folder, "pictures"), String(paceMs)],
-    env: { WORKERS_KEY: workersKey },
-    changed: (crew) => void todoku.publish(CREW, crew).catch((error: unknown) => console.error(error)),
+  const workers = new Processes({
+    specs: Array.from({ length: WORKERS }, (_, i) => ({
+      name: `worker ${i + 1}`,
+      script: path.join(import.meta.dirname, "worker.ts"),
+      args: [url(), path.join(folder, "pictures"), String(paceMs)],
+      env: { WORKERS_KEY: workersKey },
+    })),
+    changed: (crew) => void todoku.publish(CREW, { workers: crew }).catch((error: unknown) => console.error(error)),
   });
   return {
     url: url(),

@@ -1,8 +1,8 @@
 /** The page: pictures go out by HTTP, and what becomes of them comes in by WebSocket, on the visitor's own channels. */
 import { Todoku } from "@todoku/client";
-import { CREW, type Channels, type DeadPicture } from "../events.ts";
+import { ProcessList } from "../../process-list.ts";
+import { CREW, type Channels, type Crew, type DeadPicture } from "../events.ts";
 import { Card } from "./card.ts";
-import { CrewList } from "./crew.ts";
 import { samples } from "./samples.ts";
 import { Uploads } from "./upload.ts";
 
@@ -18,7 +18,10 @@ const headers = { authorization: `Bearer ${secret}` };
 const client = new Todoku<Channels>(location.origin, { token: secret });
 const uploads = new Uploads(secret);
 const cards = new Map<string, Card>();
-const crew = new CrewList(find("workers"), (pid) => void fetch(`/workers/${pid}/kill`, { method: "POST", headers }));
+const crew = new ProcessList(
+  find("workers"),
+  ({ pid }) => void fetch(`/workers/${pid}/kill`, { method: "POST", headers }),
+);
 
 client.on("state", (state) => {
   find("connection").dataset["state"] = state;
@@ -26,7 +29,7 @@ client.on("state", (state) => {
 });
 client.on("error", ({ message }) => (find("connection").textContent = message));
 
-client.subscribe(CREW, ({ data }) => changed(() => crew.show(data)), { start: "earliest" });
+client.subscribe(CREW, ({ data }) => changed(() => showCrew(data)), { start: "earliest" });
 
 // Everything that was accepted and done, also before a reload: the log holds it.
 client.subscribe(
@@ -74,11 +77,12 @@ function changed(change: () => void): void {
   const all = [...cards.values()];
   const alive = (pid: number): boolean => crew.alive(pid);
   for (const card of all) card.show(alive);
-  crew.showWork((pid) =>
-    all
-      .filter(({ underWay, progress }) => underWay && progress?.worker === pid && progress.step !== "failed")
-      .map(({ name }) => name),
-  );
+  crew.tell(({ pid }) => {
+    const busy = all.filter(
+      ({ underWay, progress }) => underWay && progress?.worker === pid && progress?.step !== "failed",
+    );
+    return busy.length === 0 ? "idle" : busy.map(({ name }) => name).join(", ");
+  });
   const sums = {
     uploaded: all.filter(({ accepted }) => accepted).length,
     results: all.reduce((sum, { results }) => sum + results.length, 0),
@@ -86,6 +90,17 @@ function changed(change: () => void): void {
     dead: all.filter(({ dead }) => dead).length,
   };
   for (const [id, sum] of Object.entries(sums)) find(id).textContent = String(sum);
+}
+
+function showCrew({ workers }: Crew): void {
+  crew.show(
+    workers.map(({ name, pid, deaths }) => ({
+      name,
+      title: `Process ${pid ?? "…"}`,
+      ...(pid !== undefined && { pid }),
+      ...(deaths > 0 && { remark: `in place of ${deaths} that died` }),
+    })),
+  );
 }
 
 async function askForDead(): Promise<void> {
