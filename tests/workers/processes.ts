@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { setTimeout as after } from "node:timers/promises";
 import type { ServerProcess } from "../server-process.ts";
 
-const PATIENCE_MS = 20_000;
+/** Tells what was waited for where something hangs, and measures nothing: a busy machine may take a minute to start a process. */
+const PATIENCE_MS = 100_000;
 
 export interface Processes {
   /** In the order of their numbers, as far as they have come to be called so. */
