@@ -4,7 +4,7 @@
  * the log for what is missing.
  */
 import { RecentIds, type Epoch, type Position } from "@todoku/protocol";
-import type { Frame, Log } from "../backbones/contract.ts";
+import type { Frame, Log, Range } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { LogReads } from "./log-reads.ts";
@@ -223,8 +223,10 @@ export class Feed {
   async #read(offset: number, limit: number, maxBytes: number): Promise<Stretch> {
     const { log } = this.namespace;
     if (!log) return { epoch: "", publications: new SharedPublications([]), head: 0, trimmed: 0 };
-    const { epoch, forks, messages, head, trimmed } = await this.#logReads.run(log, () =>
-      log.read(this.channel, { after: offset, limit, maxBytes }),
+    const { epoch, forks, messages, head, trimmed } = await this.#logReads.run(
+      log,
+      () => log.read(this.channel, { after: offset, limit, maxBytes }),
+      sizeOf,
     );
     // Whoever reads may be the first to see a new epoch.
     if (this.#position && this.#position.epoch !== epoch) this.#repair();
@@ -237,4 +239,8 @@ export class Feed {
     });
     return { epoch, publications: new SharedPublications(publications), head, trimmed, ...(forks && { forks }) };
   }
+}
+
+function sizeOf({ messages }: Range): number {
+  return messages.reduce((sum, { data }) => sum + data.length, 0);
 }
