@@ -71,7 +71,11 @@ function costsPage(): string {
     ["a handshake, token, `connect` and subscribe", "", time(micros.connectMicros)],
     ...Object.entries(publishMicros).map(([delivery, value]) => [`a publish over HTTP, ${delivery}`, "", time(value)]),
     ["taking a message in from a broker", "", time(micros.frameMicros)],
-    ["a message of 100 bytes to one connection, in a write of its own", "", time(micros.deliveryMicros)],
+    [
+      "a message of 100 bytes to one of thousands of connections, in a write of its own",
+      "",
+      time(micros.deliveryMicros),
+    ],
   ];
   return generated("Costs", "server/src/advise/measured-costs.ts", [
     "What the parts of a load cost, for the sum of [How far it goes](../guide/scale.md) and `todoku advise`. " +

@@ -23,9 +23,9 @@ export interface Costs {
   readonly pingMicros: number;
   /** Handshake, token, `connect` and one subscribe. */
   readonly connectMicros: number;
-  /** One message to one connection, in a write of its own: busier channels share writes and cost less. */
+  /** One message to one of thousands of connections, in a write of its own: busier channels share writes, and larger ones lie in the processor's caches. */
   readonly deliveryMicros: number;
-  /** A publish over HTTP, by what is promised. */
+  /** A publish over HTTP, by what is promised, at a pace that leaves each a turn of its own. */
   readonly publishMicros: Readonly<Record<Delivery, number>>;
   /** Taking one message in from the broker. */
   readonly frameMicros: number;

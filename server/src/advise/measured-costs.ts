@@ -3,16 +3,16 @@ import type { Costs } from "./cost-model.ts";
 
 export const MEASURED_COSTS: Costs = {
   on: "2026-11-25, Node 24.21.0, 2 × AMD EPYC, while other programs ran",
-  processBytes: 58000000,
-  connectionBytes: 6000,
-  channelBytes: 3300,
-  pingMicros: 36,
-  connectMicros: 500,
-  deliveryMicros: 14,
+  processBytes: 60000000,
+  connectionBytes: 3600,
+  channelBytes: 710,
+  pingMicros: 24,
+  connectMicros: 430,
+  deliveryMicros: 12,
   publishMicros: {
-    "at-most-once": 240,
-    "at-least-once": 280,
-    "exactly-once": 270,
+    "at-most-once": 130,
+    "at-least-once": 170,
+    "exactly-once": 200,
   },
-  frameMicros: 2.3,
+  frameMicros: 2.1,
 };
