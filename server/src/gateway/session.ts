@@ -20,6 +20,7 @@ import {
 import type { Clock } from "../clock.ts";
 import type { Caller } from "../hooks.ts";
 import { runCommand } from "./commands.ts";
+import { CommandsUnderWay } from "./commands-under-way.ts";
 import type { SessionConsumer } from "./consumer.ts";
 import { channelOf, RECEIPTS, WAITED_FOR, type RunnableCommand } from "./command-order.ts";
 import type { GatewayContext } from "./context.ts";
@@ -35,8 +36,6 @@ const PING = new TextEncoder().encode("{}");
 const NO_CONSUMERS: ReadonlyMap<string, SessionConsumer> = new Map();
 /** After a token's expiry the client has this long to refresh it. */
 const EXPIRY_GRACE_MS = 25_000;
-/** Most commands of one connection under way at once. */
-const MOST_PENDING = 1000;
 /** How a connection ends whose `connect` was answered with an error, by what the client should do about that error. */
 const AFTER_FAILED_CONNECT: Readonly<Record<Retry, Code>> = {
   retry: CLOSES.reconnect,
@@ -68,11 +67,8 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
   #identity: Identity | undefined;
   #connecting: Promise<void> | undefined;
   #reserved: Set<string> | undefined;
-  #pending = 0;
-  /** What the commands under way hold, in UTF-16 units of their frames. */
-  #pendingSize = 0;
+  readonly #underWay: CommandsUnderWay;
   #refusing = false;
-  #whenIdle: (() => void)[] | undefined;
   #awaitingPong = false;
   #closed = false;
   #ending: Code | undefined;
@@ -83,6 +79,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
     this.client = context.clock.uuid();
     this.address = address;
     this.origin = origin;
+    this.#underWay = new CommandsUnderWay(4 * context.limits.queue_bytes);
     this.outbox = new Outbox(socket, context, context.limits.queue_bytes, this);
     context.open.add(this);
     this.#cancelDeadline = context.clock.after(context.limits.connect_timeout, () =>
@@ -173,8 +170,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
       this.#answerError(command.id, new TodokuError(ERRORS.tooManyRequests));
       return;
     }
-    this.#pending++;
-    this.#pendingSize += size;
+    this.#underWay.begin(size);
     const channel = channelOf(command);
     // What concerns a channel waits for a subscribe or unsubscribe of it that came before, and everything for connect.
     const before = this.#busyChannels?.get(channel) ?? this.#connecting;
@@ -203,9 +199,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
     } catch (error) {
       this.#fail(command, error);
     } finally {
-      this.#pending--;
-      this.#pendingSize -= size;
-      if (this.#pending === 0) this.#tellIdle();
+      this.#underWay.end(size);
     }
   }
 
@@ -224,8 +218,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
 
   /** Whether one more command may be run, by what is under way and by the rates. */
   #admits(method: Method, size: number): boolean {
-    const mostSize = 4 * this.context.limits.queue_bytes;
-    if (this.#pending >= MOST_PENDING || (this.#pending > 0 && this.#pendingSize + size > mostSize)) return false;
+    if (!this.#underWay.admits(size)) return false;
     if (RECEIPTS.has(method)) return true;
     const { commands, publish, subscribe, user } = this.context.rates;
     return (
@@ -339,13 +332,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
 
   /** Resolves when no command is under way. */
   idle(): Promise<void> {
-    return this.#pending === 0 ? Promise.resolve() : new Promise((resolve) => (this.#whenIdle ??= []).push(resolve));
-  }
-
-  #tellIdle(): void {
-    const told = this.#whenIdle;
-    this.#whenIdle = undefined;
-    for (const idle of told ?? []) idle();
+    return this.#underWay.none();
   }
 
   #release(): void {

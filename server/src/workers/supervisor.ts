@@ -3,7 +3,6 @@
  * nothing itself: neither clients nor a store. When it ends, however it ends, its processes end.
  */
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { WorkerCount } from "../api/health.ts";
@@ -11,12 +10,12 @@ import { Metrics, together, type MetricSnapshot } from "../api/metrics.ts";
 import { BACKBONE_TYPES } from "../backbones/registry.ts";
 import type { Config } from "../config.ts";
 import { ConfigError } from "../config-error.ts";
-import { portError } from "../listening.ts";
 import type { Logger } from "../logger.ts";
 import { usesBackbone, type OwnedElsewhere } from "../platform.ts";
 import { ForkedProcess, type Ready } from "./forked-process.ts";
 import type { Order, Report } from "./messages.ts";
 import { Restarts } from "./restarts.ts";
+import { portsMustBeFree, withPorts } from "./shared-ports.ts";
 
 /** A service manager signals all processes at once: whoever else is told to end alone is told so long before the supervisor. */
 const ALONE_MS = 250;
@@ -376,49 +375,4 @@ function ownedStores(config: Config): readonly string[] {
 
 function socketsIn(folder: string, config: Config): OwnedElsewhere {
   return Object.fromEntries(ownedStores(config).map((name) => [name, path.join(folder, `${name}.sock`)]));
-}
-
-/** Where the first worker was given a free port, all others take that one. */
-function withPorts(config: Config, { url, internalUrl }: Ready): Config {
-  const { http, internal } = config;
-  return {
-    ...config,
-    ...(http.port === 0 && url !== "" && { http: { ...http, port: Number(new URL(url).port) } }),
-    ...(internal?.port === 0 &&
-      internalUrl !== undefined && { internal: { ...internal, port: Number(new URL(internalUrl).port) } }),
-  };
-}
-
-/**
- * Processes that share a port would share it with those of another todoku as well: it is asked first whether somebody is there.
- *
- * @throws Error that names the key to change.
- */
-async function portsMustBeFree({ http, internal }: Config): Promise<void> {
-  try {
-    await listens({ host: "127.0.0.1", port: 0, reusePort: true });
-  } catch (error) {
-    throw new ConfigError(
-      [
-        `workers needs a system on which processes can share a port (Linux, FreeBSD), and this is ${process.platform}. Set workers to 1`,
-      ],
-      { cause: error },
-    );
-  }
-  for (const [key, at] of Object.entries({ http, internal })) {
-    if (!at || at.port === 0) continue;
-    try {
-      await listens({ host: at.host, port: at.port });
-    } catch (error) {
-      throw portError({ key, ...at }, error as Error);
-    }
-  }
-}
-
-function listens(at: { host: string; port: number; reusePort?: boolean }): Promise<void> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(at, () => server.close(() => resolve()));
-  });
 }
