@@ -71,6 +71,11 @@ export class ContenderProcess implements AsyncDisposable {
     this.#child.stdin.write(`${line}\n`);
   }
 
+  /** @throws Error with its last words when it has ended. */
+  mustLive(): void {
+    if (this.#over) throw new Error(`the server ended: ${this.#stderr.trim() || "without a word"}`);
+  }
+
   /** Resolves with what follows `word` in the next line that begins with it. Rejects with its last words when it ends. */
   async says(word: string): Promise<string> {
     const deadline = performance.now() + PATIENCE_MS;
@@ -78,7 +83,7 @@ export class ContenderProcess implements AsyncDisposable {
       const at = this.#said.findIndex((line) => line === word || line.startsWith(`${word} `));
       const [line] = at === -1 ? [] : this.#said.splice(at, 1);
       if (line !== undefined) return line.slice(word.length + 1);
-      if (this.#over) throw new Error(`the server ended: ${this.#stderr.trim() || "without a word"}`);
+      this.mustLive();
       if (performance.now() > deadline) throw new Error(`the server never said ${word}: ${this.#stderr}`);
       await this.#somethingHeard();
     }

@@ -1,6 +1,6 @@
 /** Runs one scenario: contenders in turn, all of them in every repeat, so that what disturbs the machine hits all alike. */
 import path from "node:path";
-import { CAN_PIN } from "./process-cost.ts";
+import { CAN_PIN, endChildren } from "./process-cost.ts";
 import { resultOf, type Result } from "./result.ts";
 import type { Contender, Measured, Scenario } from "./scenario.ts";
 
@@ -56,7 +56,11 @@ export function isSound({ rows, absent }: Result): boolean {
 
 async function inTime(contender: Contender, seconds: number): Promise<readonly Measured[]> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`took more than ${seconds} s`)), seconds * 1000);
+  const timer = setTimeout(() => {
+    // What it has started would take time from those that come after it, and keep this process from ending.
+    endChildren();
+    late.reject(new Error(`took more than ${seconds} s`));
+  }, seconds * 1000);
   try {
     return await Promise.race([contender.measure(), late.promise]);
   } finally {

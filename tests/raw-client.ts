@@ -2,14 +2,10 @@
  * A WebSocket client on a bare TCP socket, with as little work per frame as possible: it can stop reading, which no real
  * client offers, and a load generator made of it is not the bottleneck.
  */
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { clientFrame, frameAt, handshake, OPCODE } from "../server/src/load/web-socket-frames.ts";
 
-const TEXT = 0x1;
-const CLOSE = 0x8;
-const FINAL = 0x80;
-const MASKED = 0x80;
 const END_OF_HEAD = "\r\n\r\n";
 
 /** Why the server closed. */
@@ -55,7 +51,7 @@ export class RawClient {
 
   /** Sends commands in one frame. */
   send(...commands: readonly object[]): void {
-    this.#socket.write(frameOf(commands.map((command) => JSON.stringify(command)).join("\n")));
+    this.#socket.write(clientFrame(commands.map((command) => JSON.stringify(command)).join("\n")));
   }
 
   /** The next text frame, in place of `onText`. */
@@ -87,11 +83,11 @@ export class RawClient {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
     for (;;) {
-      const frame = readFrame(bytes, at);
+      const frame = frameAt(bytes, at, bytes.length);
       if (!frame) break;
       at = frame.end;
-      if (frame.opcode === TEXT) this.onText(bytes.subarray(frame.begin, frame.end));
-      else if (frame.opcode === CLOSE) this.#end(bytes.subarray(frame.begin, frame.end));
+      if (frame.opcode === OPCODE.text) this.onText(bytes.subarray(frame.begin, frame.end));
+      else if (frame.opcode === OPCODE.close) this.#end(bytes.subarray(frame.begin, frame.end));
     }
     this.#rest = at === bytes.length ? Buffer.alloc(0) : bytes.subarray(at);
   }
@@ -109,11 +105,7 @@ export async function shakeHands(
 ): Promise<{ readonly socket: Socket; readonly rest: Buffer }> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   await once(socket, "connect");
-  const key = randomBytes(16).toString("base64");
-  socket.write(
-    `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-      `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13${END_OF_HEAD}`,
-  );
+  socket.write(handshake(`127.0.0.1:${port}`, path));
   return { socket, rest: await answered(socket) };
 }
 
@@ -129,42 +121,4 @@ async function answered(socket: Socket): Promise<Buffer> {
     if (!status.includes(" 101 ")) throw new Error(`the server refused the WebSocket: ${status}`);
     return head.subarray(end + END_OF_HEAD.length);
   }
-}
-
-interface Frame {
-  readonly opcode: number;
-  readonly begin: number;
-  readonly end: number;
-}
-
-/** The frame that begins at `at`, if all of it is there. The server neither masks nor splits its frames. */
-function readFrame(bytes: Buffer, at: number): Frame | undefined {
-  if (bytes.length < at + 2) return undefined;
-  const opcode = bytes.readUInt8(at) & 0x0f;
-  const short = bytes.readUInt8(at + 1);
-  const begin = at + (short < 126 ? 2 : short === 126 ? 4 : 10);
-  if (bytes.length < begin) return undefined;
-  const length =
-    short < 126 ? short : short === 126 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2));
-  const end = begin + length;
-  return bytes.length < end ? undefined : { opcode, begin, end };
-}
-
-/** A masked text frame. The mask is zero: nothing between here and the server could be confused by the text. */
-export function frameOf(text: string): Buffer {
-  const length = Buffer.byteLength(text);
-  const header = length < 126 ? 6 : length < 65_536 ? 8 : 14;
-  const frame = Buffer.alloc(header + length);
-  frame.writeUInt8(FINAL | TEXT, 0);
-  if (length < 126) {
-    frame.writeUInt8(MASKED | length, 1);
-  } else if (length < 65_536) {
-    frame.writeUInt8(MASKED | 126, 1);
-    frame.writeUInt16BE(length, 2);
-  } else {
-    frame.writeUInt8(MASKED | 127, 1);
-    frame.writeBigUInt64BE(BigInt(length), 2);
-  }
-  frame.write(text, header);
-  return frame;
 }

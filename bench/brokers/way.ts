@@ -17,8 +17,8 @@ export type Ways = () => AsyncGenerator<Way>;
 export const CHANNELS = 50;
 /** Messages that are given at once; the next as many follow when all are taken. */
 export const UNDER_WAY = 200;
-const WARM_UP_MS = 300;
-const MEASURED_MS = 600;
+const WARM_UP_MS = 1500;
+const MEASURED_MS = 1500;
 const PATIENCE_MS = 20_000;
 
 export function waysOf(name: string, ways: Ways, versions?: Contender["versions"]): Contender {

@@ -29,7 +29,7 @@ export const redisBroker: Scenario = scenarioOf({
     "redis-streams, confirm: disk",
     "redis-streams, confirm: replicas",
   ],
-  expectedSeconds: 20,
+  expectedSeconds: 50,
 });
 
 export const kafkaBroker: Scenario = scenarioOf({
@@ -40,7 +40,7 @@ export const kafkaBroker: Scenario = scenarioOf({
   ways: kafkaBackbones,
   bareWays: bareKafka,
   loads: ["kafka, append", "kafka, append and arrive"],
-  expectedSeconds: 16,
+  expectedSeconds: 25,
 });
 
 export const redisMemory: Scenario = {

@@ -2,15 +2,18 @@
 import { setTimeout as after } from "node:timers/promises";
 import { Crowd } from "../../tests/load/crowd.ts";
 import { LoadedServer } from "../../tests/load/loaded-server.ts";
+import { dose } from "../dose.ts";
 import { cpuSeconds } from "../process-cost.ts";
 import type { Contender, Measured, Scenario } from "../scenario.ts";
 
-const CLIENTS = 1000;
+const CLIENTS = dose(1000);
 const EACH = 100;
 const CHANNELS = CLIENTS * EACH;
 /** Longer than the head beacon's interval of 5 s. */
 const IDLE_MS = 11_000;
 const PATIENCE_MS = 20_000;
+
+const CONTROL = "todoku, at-most-once";
 
 export const idleChannels: Scenario = {
   name: "idle-channels",
@@ -23,8 +26,8 @@ export const idleChannels: Scenario = {
   digits: 2,
   expectedSeconds: 80,
   apart: true,
-  contenders: [following("todoku, at-most-once", "live"), following("todoku, at-least-once on disk", "kept")],
-  controls: [],
+  contenders: [following(CONTROL, "live"), following("todoku, at-least-once on disk", "kept")],
+  controls: [{ title: "of at-most-once", contenders: [CONTROL] }],
 };
 
 function following(name: string, namespace: string): Contender {

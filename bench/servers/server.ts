@@ -35,7 +35,11 @@ export async function running(server: Server): Promise<Running> {
       port,
       process,
       dialect: await server.dialect(),
-      cpuSeconds: () => server.cpuSeconds?.(process) ?? cpuSeconds(process.pid),
+      cpuSeconds: () => {
+        // What it said last tells more than that its process is not to be found.
+        process.mustLive();
+        return server.cpuSeconds?.(process) ?? cpuSeconds(process.pid);
+      },
       [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
     };
   } catch (error) {

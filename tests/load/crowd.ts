@@ -6,6 +6,8 @@ import { LoadClient, type LoadClientOptions } from "./load-client.ts";
 const GENTLY = 100;
 /** Addresses that a crowd comes from: one alone has ports for 28,000 connections. */
 const ADDRESSES = 8;
+/** Who has come back and has not received everything by then will not. */
+const RETURN_MS = 300_000;
 
 /** What has not come when nothing has come for so long, does not come. */
 const STALLED_MS = 30_000;
@@ -85,14 +87,23 @@ export class Crowd implements AsyncDisposable {
    */
   async return(missed: number): Promise<Times> {
     const begun = performance.now();
-    const times = await Promise.all(
+    const until = AbortSignal.timeout(RETURN_MS);
+    const times: number[] = [];
+    const all = Promise.all(
       this.clients.map(async (client) => {
         const target = client.received + missed;
-        await this.#persist(client);
+        await this.#persist(client, until);
         await received(client, target);
-        return performance.now() - begun;
+        times.push(performance.now() - begun);
       }),
     );
+    const late = Promise.withResolvers<never>();
+    until.addEventListener("abort", () => {
+      const { open, lost, endings } = this.tally();
+      const count = `${times.length} of ${this.clients.length} clients have everything after ${RETURN_MS} ms`;
+      late.reject(new Error(`${count}; ${open} are connected, ${lost} messages lost, ${JSON.stringify(endings)}`));
+    });
+    await Promise.race([all, late.promise]);
     return percentiles(times);
   }
 
@@ -173,8 +184,8 @@ export class Crowd implements AsyncDisposable {
   }
 
   /** Full jitter that grows, as in the SDK. */
-  async #persist(client: LoadClient): Promise<void> {
-    for (let mostMs = 200; ; mostMs = Math.min(20_000, mostMs * 2)) {
+  async #persist(client: LoadClient, until: AbortSignal): Promise<void> {
+    for (let mostMs = 200; !until.aborted; mostMs = Math.min(20_000, mostMs * 2)) {
       try {
         return await client.open();
       } catch (error) {

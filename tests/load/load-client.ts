@@ -2,9 +2,8 @@
  * One client of a crowd, on a bare TCP socket: it subscribes, answers pings, counts publications, and checks that their offsets
  * rise by one. It looks at nothing else, so that thousands of them fit into one process.
  */
-import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
-import { frameOf } from "../raw-client.ts";
+import { clientFrame, frameAt, handshake, OPCODE } from "../../server/src/load/web-socket-frames.ts";
 
 /** Where a client stood in a channel. */
 interface Place {
@@ -24,7 +23,10 @@ export interface LoadClientOptions {
 /** How a connection ended that was not ended here. */
 export type Ending = { readonly refused: string } | { readonly closed: number };
 
-const PONG = frameOf("{}");
+/** A server that says nothing for so long while a client connects is not going to. */
+const SILENCE_MS = 60_000;
+const PATH = "/connection/websocket";
+const PONG = clientFrame("{}");
 const DATA = Buffer.from('"data":');
 const OFFSET = Buffer.from('"offset":');
 const END_OF_HEAD = Buffer.from("\r\n\r\n");
@@ -68,9 +70,17 @@ export class LoadClient {
     this.#code = 1006;
     this.#subscribed = Promise.withResolvers<void>();
     const { promise, reject } = this.#subscribed;
-    socket.once("connect", () => socket.write(handshakeWith(port)));
+    socket.once("connect", () => socket.write(handshake(`127.0.0.1:${port}`, PATH)));
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
     let failure = "the connection was cut";
+    socket.setTimeout(SILENCE_MS, () => {
+      failure = `the server said nothing for ${SILENCE_MS} ms`;
+      socket.destroy();
+    });
+    promise.then(
+      () => socket.setTimeout(0),
+      () => {},
+    );
     socket.on("error", (error: NodeJS.ErrnoException) => {
       failure = error.code ?? error.message;
       socket.destroy();
@@ -108,7 +118,7 @@ export class LoadClient {
   }
 
   send(text: string): void {
-    this.#socket?.write(frameOf(text));
+    this.#socket?.write(clientFrame(text));
   }
 
   /** As the SDK does: `connect` and all subscribes in one frame. */
@@ -139,24 +149,20 @@ export class LoadClient {
       bytes = bytes.subarray(end + END_OF_HEAD.length);
     }
     let at = 0;
-    while (at + 2 <= bytes.length) {
-      const short = bytes.readUInt8(at + 1);
-      const begin = at + (short < 126 ? 2 : short === 126 ? 4 : 10);
-      if (begin > bytes.length) break;
-      const length =
-        short < 126 ? short : short === 126 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2));
-      if (begin + length > bytes.length) break;
-      this.#frame(bytes.readUInt8(at) & 0x0f, bytes.subarray(begin, begin + length));
-      at = begin + length;
+    for (;;) {
+      const frame = frameAt(bytes, at, bytes.length);
+      if (!frame) break;
+      at = frame.end;
+      this.#frame(frame.opcode, bytes.subarray(frame.begin, frame.end));
     }
     if (at < bytes.length) this.#rest = at === 0 ? bytes : Buffer.from(bytes.subarray(at));
   }
 
   #frame(opcode: number, payload: Buffer): void {
-    if (opcode === 8) {
+    if (opcode === OPCODE.close) {
       if (payload.length >= 2) this.#code = payload.readUInt16BE(0);
       this.#socket?.end();
-    } else if (opcode === 1) {
+    } else if (opcode === OPCODE.text) {
       let begin = 0;
       while (begin < payload.length) {
         const newline = payload.indexOf(0x0a, begin);
@@ -239,12 +245,4 @@ function numberAt(bytes: Buffer, at: number): number {
     number = number * 10 + digit - ZERO;
   }
   return number;
-}
-
-function handshakeWith(port: number): string {
-  const key = randomBytes(16).toString("base64");
-  return (
-    `GET /connection/websocket HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-    `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`
-  );
 }
