@@ -10,16 +10,24 @@ import { trial } from "./queue/trial.ts";
 
 const { skip } = await needBroker("kafka");
 
-/** Every gateway does what is told of every job: more processes than cores would mostly wait for each other. */
-const CREW = { producers: 6, processes: 4, workersPerProcess: 3 };
-
 test(
   "kafka: each job has its effect once in each group, and dead are exactly those that never work",
   { skip },
   async (t) => {
-    const outcome = await trial("kafka", (line) => t.diagnostic(line), CREW);
+    const outcome = await trial("kafka", (line) => t.diagnostic(line));
     const violations = judge(outcome);
     assert.deepEqual(violations, [], tell(violations));
     assert.ok(outcome.duplicates > 0 && outcome.struck > 0, "it came to no trouble: the run shows nothing");
   },
 );
+
+test("control: without deduplication a repeated publish on kafka has its effect twice", { skip }, async (t) => {
+  const jobsNamespace = { delivery: "at-least-once", dedupe: "0s" };
+  const options = { jobs: 400, rare: 150, faults: [], jobsNamespace };
+  const violations = judge(await trial("kafka", (line) => t.diagnostic(line), options));
+  t.diagnostic(tell(violations));
+  assert.ok(
+    violations.some(({ rule }) => rule === "twice"),
+    "nothing was twice: the rule cannot fail",
+  );
+});

@@ -31,6 +31,8 @@ export interface QueueRunOptions {
   readonly faults?: readonly Fault[];
   /** For controls. */
   readonly namespace?: Record<string, unknown>;
+  /** Of the queues alone. */
+  readonly jobsNamespace?: Record<string, unknown>;
   readonly queue?: Record<string, unknown>;
   readonly nodeFlags?: readonly string[];
   readonly told?: (line: string) => void;
@@ -102,7 +104,10 @@ export async function queueRun(options: QueueRunOptions): Promise<QueueRun> {
   };
 }
 
-function configOf(settings: Record<string, unknown>, { setup, namespace, queue }: QueueRunOptions): ConfigInput {
+function configOf(
+  settings: Record<string, unknown>,
+  { setup, namespace, jobsNamespace, queue }: QueueRunOptions,
+): ConfigInput {
   const open = { backbone: "store", publish: "any", history: "any", delivery: setup.delivery } as const;
   return {
     auth: { insecure: true },
@@ -123,6 +128,7 @@ function configOf(settings: Record<string, unknown>, { setup, namespace, queue }
         consume: "any",
         queue: { lease: `${LEASE_MS}ms`, max_attempts: MAX_ATTEMPTS, backoff: "10ms..100ms", ...queue },
         ...namespace,
+        ...jobsNamespace,
       },
       results: { ...open, retention: setup.retention ?? { messages: 10_000_000 }, ...namespace },
     },

@@ -21,6 +21,8 @@ export interface Setup {
   /** Some workers reach the backbone with no gateway between. */
   readonly shared: boolean;
   readonly faults: readonly Fault[];
+  /** Default: that of `trial`. */
+  readonly crew?: { readonly producers: number; readonly processes: number; readonly workersPerProcess: number };
   /** Of the results, so that none of a run is missing at its end. Default: by count. */
   readonly retention?: Record<string, unknown>;
   open(): Promise<OpenStore>;
@@ -50,7 +52,10 @@ const onKafka = (nodes: number) => async (): Promise<OpenStore> => {
   return { ...brokers, settings };
 };
 
-/** Of the topic in which queues take place. */
+/** Every gateway does what is told of every job: more processes than cores would mostly wait for each other. */
+const SMALL_CREW = { producers: 6, processes: 4, workersPerProcess: 3 };
+
+/** The topic in which queues take place. */
 const QUEUES = "todoku.QUEUES";
 
 export const SETUPS = {
@@ -110,6 +115,7 @@ export const SETUPS = {
     shared: true,
     faults: [killGateway, cutAfterStoring, killKafka, freezeGateway],
     retention: { age: "1d" },
+    crew: SMALL_CREW,
     open: onKafka(1),
   },
   "kafka-cluster": {
@@ -127,6 +133,7 @@ export const SETUPS = {
       killKafka,
     ],
     retention: { age: "1d" },
+    crew: SMALL_CREW,
     open: onKafka(3),
   },
 } as const satisfies Readonly<Record<string, Setup>>;

@@ -1,10 +1,11 @@
 /** A run of the queue test as the test files and `npm run queues` make it: its usual size, and what is told of it. */
 import { queueRun, type QueueRun, type QueueRunOptions } from "./run.ts";
-import { SETUPS } from "./setups.ts";
+import { SETUPS, type Setup } from "./setups.ts";
 
 export type SetupName = keyof typeof SETUPS;
 
 const JOBS = Number(process.env["TODOKU_JOBS"] ?? 100_000);
+const CREW = { producers: 20, processes: 10, workersPerProcess: 3 };
 const SEED = Number(process.env["TODOKU_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 /** How the jobs of all runs are shared out: more where they cost less. */
 const SHARE: Readonly<Record<SetupName, number>> = {
@@ -29,15 +30,14 @@ export async function trial(
 ): Promise<QueueRun> {
   const seed = options.seed ?? SEED;
   told(`TODOKU_SEED=${seed}`);
+  const setup: Setup = SETUPS[name];
   const outcome = await queueRun({
     seed,
     told,
-    setup: SETUPS[name],
+    setup,
     jobs: jobsFor(name),
     rare: 1000,
-    producers: 20,
-    processes: 10,
-    workersPerProcess: 3,
+    ...(setup.crew ?? CREW),
     ...options,
   });
   const { jobs, attempts, effects, dead, struck, duplicates } = outcome;

@@ -4,6 +4,9 @@
  * Jobs are numbered. A group has a cursor, beyond which it has looked at no job; below it, what is leased, delayed or failed
  * has a state. So `enqueue` costs the same for any number of groups, and a job is kept while some group's cursor is below
  * it or some group has a state of it.
+ *
+ * On `kafka` every gateway gives it the same calls, from the log, and must come to the same rows, in any version: whoever changes what
+ * becomes of the rows raises `COMMAND_FORMAT` there. A test of `QueueState` says so.
  */
 import type {
   DeadLetter,

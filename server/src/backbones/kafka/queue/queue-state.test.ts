@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import type { Redelivery } from "../../contract.ts";
-import { commandOf, recordOfCommand, type Command, type WrittenCommand } from "./commands.ts";
+import { commandOf, COMMAND_FORMAT, recordOfCommand, type Command, type WrittenCommand } from "./commands.ts";
 import { QueueState, type StateRow } from "./queue-state.ts";
 
 const redelivery: Redelivery = { maxAttempts: 2, backoff: { firstMs: 5, lastMs: 20 }, deadLetters: true };
@@ -109,6 +110,59 @@ test("where nothing would be handed out, a look at the state says the same as th
     }),
   );
 });
+
+/** What a state of the format was after these steps, when the format was made. */
+const KNOWN = { format: 1, sha256: "e0c94ea76b95961926f2448450e3f0cdb367ab0a3d1ae415983d8a35d794e11b" };
+
+test("the same commands come to what they came to in every version with the same format", () => {
+  const random = dice(7);
+  const pick = <T>(from: readonly T[]): T => from[random(from.length)] ?? assert.fail();
+  const all = Array.from({ length: 1500 }, (_, i): Step => {
+    const group = pick(["g", "h", "i"]);
+    const failure = { redelivery, untried: random(3) === 0, reason: "so it is" };
+    const job = { id: `${i}`, time: i };
+    const dedupe = { key: `${random(40)}`, windowMs: random(200) };
+    const kinds: readonly (() => Step["command"])[] = [
+      () => ({ do: "enqueue", job, options: { dedupe } }),
+      () => ({ do: "enqueue", job, options: { deliverAt: 5 * i + random(100) } }),
+      () => ({ do: "enqueue", job, options: { expiresAt: 5 * i + random(300) } }),
+      () => ({ do: "lease", group, options: { limit: 1 + random(4), leaseMs: random(90), redelivery }, nonce: "" }),
+      () => ({ do: "lease", group, options: { limit: 1 + random(4), leaseMs: random(90), redelivery }, nonce: "" }),
+      () => ({ of: random(6), with: (lease) => ({ do: "done", group, lease }) }),
+      () => ({ of: random(6), with: (lease) => ({ do: "fail", group, lease, failure }) }),
+      () => ({ of: random(6), with: (lease) => ({ do: "extend", group, lease, leaseMs: random(50) }) }),
+      () => ({ do: "pause", paused: random(4) === 0 }),
+      () =>
+        pick<Command>([
+          { do: "forget", group: "i" },
+          { do: "snapshot", since: -1 },
+        ]),
+      () => ({ do: pick(["replay", "purge"] as const), ids: [`${random(20)}`, `${random(200)}`] }),
+    ];
+    return { queue: pick(QUEUES), later: random(12) - 1, command: pick(kinds)() };
+  });
+  const state = new QueueState();
+  const hash = createHash("sha256");
+  for (const [offset, written] of logOf(all).entries()) {
+    hash.update(JSON.stringify(state.apply(written, offset, written.time) ?? null));
+    if (offset % 250 === 0) hash.update(JSON.stringify(state.dump()));
+  }
+  const found = { format: COMMAND_FORMAT, sha256: hash.digest("hex") };
+  assert.deepEqual(
+    found,
+    KNOWN,
+    "gateways of this version and of the one before would know different things of the same log: raise COMMAND_FORMAT, and note here what it comes to",
+  );
+});
+
+/** Numbers below `n`, the same on every machine and in every year. */
+function dice(seed: number): (n: number) => number {
+  let state = seed;
+  return (n) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return (state >>> 16) % n;
+  };
+}
 
 test("a command is read as it was written, and nothing else is taken for one", () => {
   const made: Command = { do: "enqueue", job: { id: "1", time: 2, tags: { a: "b" } }, options: { expiresAt: 3 } };
