@@ -9,7 +9,7 @@ type Observer = GatewayObserver & ArchiveObserver;
 
 export function logging(observer: Observer, logger: Logger): Observer {
   return {
-    published: (...event) => observer.published(...event),
+    published: (namespace, published, ms) => observer.published(namespace, published, ms),
     failed: (namespace: Namespace, error: TodokuError) => {
       observer.failed(namespace, error);
       const refused = error.cause === undefined && error.code !== ERRORS.internal.code;

@@ -14,7 +14,7 @@ export const COSTS = {
   writes: { what: "writes to a connection in a turn with ten publications", most: 1 },
   framesMade: { what: "frames made in a turn with one publication to all connections", most: 1 },
   asyncPerDelivery: { what: "promises, timers and callbacks made per delivery", most: 0.1 },
-  publishBytes: { what: "bytes allocated per publish of a client, with its answer", most: 13_000 },
+  publishBytes: { what: "bytes allocated per publish of a client, with its answer", most: 11_000 },
   idleBytes: { what: "bytes held by an idle connection with one subscription, without its socket", most: 2300 },
   leftBytes: { what: "bytes still held by a connection that has ended", most: 200 },
 } as const satisfies Readonly<Record<string, Cost>>;

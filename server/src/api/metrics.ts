@@ -1,25 +1,25 @@
 /** The Prometheus metrics, counted from what the gateway and the publisher tell. */
 import type { GapReason, TodokuError } from "@todoku/protocol";
-import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { BackboneError } from "../backbones/contract.ts";
 import type { GatewayObserver, JobEvent } from "../gateway/observer.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { Published } from "../namespaces/publisher.ts";
 import type { ArchiveObserver } from "../storage/archiver.ts";
 import type { QueueSample, QueueSampler } from "../queues/sampler.ts";
-
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+import { DurationHistogram, type Durations } from "./durations.ts";
+import { Tally } from "./tally.ts";
 
 const MOST_GROUPS = 100;
 
 const JOB_STATES = ["ready", "leased", "delayed", "dead"] as const;
 
-/** The children of one namespace, looked up once: the hot path only adds. */
+/** What one namespace's hot path counts: it only adds. */
 interface NamespaceMetrics {
-  readonly stored: Counter.Internal;
-  readonly answered: Histogram.Internal<string>;
-  readonly deliveries: Counter.Internal;
-  readonly latency: Histogram.Internal<string>;
+  readonly stored: Tally;
+  readonly answered: Durations;
+  readonly deliveries: Tally;
+  readonly latency: Durations;
 }
 
 export interface MetricDescription {
@@ -50,7 +50,8 @@ export class Metrics implements GatewayObserver, ArchiveObserver {
   readonly #described: MetricDescription[] = [];
   // Finding a metric by its labels costs as much as a delivery: those of the hot path are found once.
   readonly #byNamespace = new Map<Namespace, NamespaceMetrics>();
-  readonly #done = new Map<string, Counter.Internal>();
+  readonly #done = new Map<string, Tally>();
+  readonly #tallies: Tally[] = [];
   readonly #connections = this.#gauge("connections", "Open, authenticated connections.");
   readonly #closes = this.#counter("connections_closed_total", "Connections that ended, by close code.", ["code"]);
   readonly #subscriptions = this.#gauge("subscriptions", "Subscriptions.", ["namespace"]);
@@ -185,6 +186,7 @@ export class Metrics implements GatewayObserver, ArchiveObserver {
   }
 
   async #ask(): Promise<void> {
+    for (const tally of this.#tallies) tally.settle();
     if (!this.#sources) return;
     this.#showQueues(await this.#sources.queues.sample());
     const { total, largest } = this.#sources.waiting();
@@ -218,8 +220,8 @@ export class Metrics implements GatewayObserver, ArchiveObserver {
   published(namespace: Namespace, { duplicate }: Published, ms: number): void {
     const { stored, answered } = this.#of(namespace);
     if (duplicate === true) this.#publishes.inc({ namespace: namespace.name, outcome: "duplicate" });
-    else stored.inc();
-    answered.observe(ms / 1000);
+    else stored.add();
+    answered.observe(ms);
   }
 
   failed(namespace: Namespace, error: TodokuError): void {
@@ -247,14 +249,14 @@ export class Metrics implements GatewayObserver, ArchiveObserver {
   command(method: string, error: number | undefined): void {
     if (error !== undefined) return this.#commands.inc({ method, code: error });
     let done = this.#done.get(method);
-    if (!done) this.#done.set(method, (done = this.#commands.labels({ method, code: 0 })));
-    done.inc();
+    if (!done) this.#done.set(method, (done = this.#tally(this.#commands, { method, code: 0 })));
+    done.add();
   }
 
   delivered(namespace: Namespace, receivers: number, ms: number): void {
     const { deliveries, latency } = this.#of(namespace);
-    if (receivers > 0) deliveries.inc(receivers);
-    latency.observe(Math.max(0, ms) / 1000);
+    deliveries.add(receivers);
+    latency.observe(Math.max(0, ms));
   }
 
   caughtUp({ name }: Namespace, reason: "start" | "slow" | "repair"): void {
@@ -313,14 +315,20 @@ export class Metrics implements GatewayObserver, ArchiveObserver {
     if (!found) {
       const labels = { namespace: namespace.name };
       found = {
-        stored: this.#publishes.labels({ ...labels, outcome: "stored" }),
-        answered: this.#publishSeconds.labels(labels),
-        deliveries: this.#deliveries.labels(labels),
-        latency: this.#deliverySeconds.labels(labels),
+        stored: this.#tally(this.#publishes, { ...labels, outcome: "stored" }),
+        answered: this.#publishSeconds.of(namespace.name),
+        deliveries: this.#tally(this.#deliveries, labels),
+        latency: this.#deliverySeconds.of(namespace.name),
       };
       this.#byNamespace.set(namespace, found);
     }
     return found;
+  }
+
+  #tally(counter: Counter, labels: Record<string, string | number>): Tally {
+    const tally = new Tally(counter.labels(labels));
+    this.#tallies.push(tally);
+    return tally;
   }
 
   /** `aggregator`: what several processes' values make together. */
@@ -343,15 +351,8 @@ export class Metrics implements GatewayObserver, ArchiveObserver {
     });
   }
 
-  #histogram(name: string, help: string): Histogram {
-    const labelNames = ["namespace"];
-    return new Histogram({
-      name: this.#describeOne(name, help, labelNames),
-      help,
-      labelNames,
-      buckets: SECONDS,
-      registers: [this.#registry],
-    });
+  #histogram(name: string, help: string): DurationHistogram {
+    return new DurationHistogram(this.#describeOne(name, help, ["namespace"]), help, this.#registry);
   }
 
   #describeOne(name: string, help: string, labels: readonly string[]): string {

@@ -2,6 +2,7 @@
 import {
   ERRORS,
   TodokuError,
+  type ClientInfo,
   type DecodedCommand,
   type Method,
   type Reply,
@@ -10,13 +11,14 @@ import {
 } from "@todoku/protocol";
 import type { CursorKey, Cursors } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
+import type { PublishOptions } from "../namespaces/publisher.ts";
 import { allow, namespaceFor } from "./access.ts";
 import { connect, refresh } from "./connect.ts";
 import { consume, done, extend, fail, unconsume } from "./consume.ts";
 import { readHistory } from "./history.ts";
 import type { Session } from "./session.ts";
 import { authorise, expireAt, prepare } from "./subscribe.ts";
-import { subscribeReply } from "./replies.ts";
+import { publishReply, subscribeReply } from "./replies.ts";
 
 /** Sends the reply to the command; text is a whole reply that is encoded already. */
 export type Answer = (reply: string | Reply) => void;
@@ -116,27 +118,27 @@ async function subscribe({ session, id, answer }: Call, request: SubscribeReques
   }
 }
 
-async function publish({ session, answer }: Call, request: Requests["publish"]): Promise<void> {
-  const { channel, key, key_age, tags, deliver_at, ttl } = request;
+async function publish({ session, id, answer }: Call, request: Requests["publish"]): Promise<void> {
+  const { channel } = request;
   const namespace = allow(session, channel, "publish");
   const { publisher, hooks } = session.context;
   const decision = hooks.onPublish && (await hooks.onPublish(session, channel, request.data));
   const data = decision?.data === undefined ? request.data : decision.data;
-  const { epoch, offset, duplicate } = await publisher.publish(namespace, channel, JSON.stringify(data), {
-    ...(key !== undefined && { key }),
-    ...(key_age !== undefined && { keyAgeMs: key_age }),
-    ...(tags && { tags }),
-    ...(deliver_at !== undefined && { deliverAt: deliver_at }),
-    ...(ttl !== undefined && { ttlMs: ttl }),
-    ...(namespace.rules.info && { info: session.subscriptions.get(channel)?.options.info ?? session.info }),
-  });
-  answer({
-    publish: {
-      ...(offset !== undefined && { offset }),
-      ...(epoch !== undefined && { epoch }),
-      ...(duplicate === true && { duplicate }),
-    },
-  });
+  const info = namespace.rules.info ? (session.subscriptions.get(channel)?.options.info ?? session.info) : undefined;
+  const published = await publisher.publish(namespace, channel, JSON.stringify(data), publishOptions(request, info));
+  answer(publishReply(id, published));
+}
+
+function publishOptions(request: Requests["publish"], info: ClientInfo | undefined): PublishOptions {
+  const { key, key_age, tags, deliver_at, ttl } = request;
+  const options: { -readonly [K in keyof PublishOptions]: PublishOptions[K] } = {};
+  if (key !== undefined) options.key = key;
+  if (key_age !== undefined) options.keyAgeMs = key_age;
+  if (tags) options.tags = tags;
+  if (deliver_at !== undefined) options.deliverAt = deliver_at;
+  if (ttl !== undefined) options.ttlMs = ttl;
+  if (info) options.info = info;
+  return options;
 }
 
 async function forgetCursor(session: Session, namespace: Namespace, cursors: Cursors, key: CursorKey): Promise<void> {

@@ -1,6 +1,7 @@
 /** Replies and pushes that hold publications: their data is JSON text already and goes in as it is. */
 import { publicationText, type ConnectResult } from "@todoku/protocol";
 import type { Range } from "../backbones/contract.ts";
+import type { Published } from "../namespaces/publisher.ts";
 import { publicationFields, type Encoding } from "./shared-publication.ts";
 import type { Prepared } from "./subscribe.ts";
 
@@ -19,9 +20,14 @@ export function connectReply(id: number | undefined, result: ConnectResult, prep
   return `{"id":${id},"connect":${subs.length === 0 ? text : `${text.slice(0, -1)},"subs":{${subs.join(",")}}}`}}`;
 }
 
+export function publishReply(id: number | undefined, { offset, epoch, duplicate }: Published): string {
+  // What is undefined is left out.
+  return JSON.stringify({ id, publish: { offset, epoch, duplicate: duplicate === true ? true : undefined } });
+}
+
 export function historyReply(id: number | undefined, { messages, epoch, head }: Range, encoding: Encoding): string {
   const publications = messages.map((message) =>
-    publicationText(message.data, publicationFields(message, encoding, { offset: message.offset })),
+    publicationText(message.data, publicationFields(message, encoding, message.offset)),
   );
   return `{"id":${id},"history":${withPublications(JSON.stringify({ epoch, offset: head }), publications.join(","))}}`;
 }

@@ -2,8 +2,6 @@
 import { encodePublication, publicationText, type Position, type PublicationFields } from "@todoku/protocol";
 import type { Message } from "../backbones/contract.ts";
 
-const encoder = new TextEncoder();
-
 /** `plain` is the base protocol's publication; `extended` adds id, time and prev. */
 export type Encoding = "plain" | "extended";
 
@@ -41,16 +39,11 @@ export class SharedPublication {
 
   /** The fields around `data`, as this encoding shows them. */
   fields(encoding: Encoding, redelivered = false): PublicationFields {
-    const { offset, prev } = this;
-    return publicationFields(this.message, encoding, {
-      ...(offset !== undefined && { offset }),
-      ...(prev !== undefined && { prev }),
-      ...(redelivered && { redelivered }),
-    });
+    return publicationFields(this.message, encoding, this.offset, this.prev, redelivered);
   }
 
   #encode(encoding: Encoding, redelivered = false): Uint8Array {
-    return encoder.encode(encodePublication(this.channel, this.message.data, this.fields(encoding, redelivered)));
+    return Buffer.from(encodePublication(this.channel, this.message.data, this.fields(encoding, redelivered)));
   }
 }
 
@@ -77,24 +70,25 @@ export class SharedPublications {
 
 /** The push frame of a signal, which is the JSON text of `{"join":{…}}` or `{"leave":{…}}`: spliced in, not parsed. */
 export function signalBytes(channel: string, signal: string): Uint8Array {
-  return encoder.encode(`{"push":{"channel":${JSON.stringify(channel)},${signal.slice(1)}}`);
+  return Buffer.from(`{"push":{"channel":${JSON.stringify(channel)},${signal.slice(1)}}`);
 }
 
 /** The fields around a message's `data`; `prev` and `redelivered` show in the extended encoding only. */
 export function publicationFields(
   { id, time, info, tags }: Message,
   encoding: Encoding,
-  { offset, prev, redelivered }: { offset?: number; prev?: number; redelivered?: boolean },
+  offset: number | undefined,
+  prev?: number,
+  redelivered = false,
 ): PublicationFields {
-  return {
-    ...(offset !== undefined && { offset }),
-    ...(info && { info }),
-    ...(tags && { tags }),
-    ...(encoding === "extended" && {
-      id,
-      time,
-      ...(prev !== undefined && { prev }),
-      ...(redelivered === true && { redelivered }),
-    }),
-  };
+  const fields: PublicationFields = {};
+  if (offset !== undefined) fields.offset = offset;
+  if (info) fields.info = info;
+  if (tags) fields.tags = tags;
+  if (encoding === "plain") return fields;
+  fields.id = id;
+  fields.time = time;
+  if (prev !== undefined) fields.prev = prev;
+  if (redelivered) fields.redelivered = true;
+  return fields;
 }

@@ -2,7 +2,7 @@
  * The one way in for a message, whoever sends it: a client, the HTTP API, or an application without a gateway.
  */
 import { ERRORS, TodokuError, type ClientInfo } from "@todoku/protocol";
-import { BackboneError, type EnqueueOptions, type Message, type Result } from "../backbones/contract.ts";
+import { BackboneError, type Appended, type EnqueueOptions, type Message, type Result } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace, NamespaceQueue } from "./namespace.ts";
 
@@ -37,8 +37,6 @@ export interface PublishObserver {
 }
 
 const KEY_LENGTH = 128;
-
-const encoder = new TextEncoder();
 
 export class Publisher {
   readonly #clock: Clock;
@@ -87,22 +85,20 @@ export class Publisher {
 
   #message(namespace: Namespace, data: string, { key, tags, info }: PublishOptions, now: number): Message {
     // A string of n UTF-16 units has between n and 3n bytes in UTF-8: most messages need no counting.
-    if (data.length * 3 > namespace.messageBytes && encoder.encode(data).length > namespace.messageBytes) {
+    if (data.length * 3 > namespace.messageBytes && Buffer.byteLength(data) > namespace.messageBytes) {
       throw new TodokuError(ERRORS.messageTooLarge, `data may have ${namespace.messageBytes} bytes`);
     }
     if (key !== undefined && (key === "" || key.length > KEY_LENGTH)) {
       throw new TodokuError(ERRORS.badRequest, `an idempotency key has 1 to ${KEY_LENGTH} characters`);
     }
-    return {
-      id: this.#idPrefix + (this.#count++).toString(36),
-      time: now,
-      data,
-      ...(info && { info }),
-      ...(tags && { tags }),
-    };
+    const id = this.#idPrefix + (this.#count++).toString(36);
+    // Most messages have neither, and spreading what is not there costs all the same.
+    if (!info && !tags) return { id, time: now, data };
+    return { id, time: now, data, ...(info && { info }), ...(tags && { tags }) };
   }
 
-  async #store(
+  /** Throws what is refused before a backbone is asked; the promise rejects with what a backbone says. */
+  #store(
     namespace: Namespace,
     channel: string,
     data: string,
@@ -123,15 +119,20 @@ export class Publisher {
     if (options.deliverAt !== undefined || options.ttlMs !== undefined) {
       throw new TodokuError(ERRORS.notAvailable, "only a queue's jobs can be held back or expire");
     }
-    if (!namespace.log) {
-      await namespace.bus.publish(channel, { kind: "message", message }, namespace.rules);
-      return {};
-    }
-    const { epoch, offset, duplicate } = await namespace.log.append(channel, message, {
-      retention: namespace.retention,
-      ...(dedupe && { dedupe }),
-    });
-    if (!namespace.announces && !duplicate) {
+    if (!namespace.log) return handOver(namespace, channel, message);
+    const { retention } = namespace;
+    const appended = namespace.log.append(channel, message, dedupe ? { retention, dedupe } : { retention });
+    return namespace.announces ? appended : this.#announce(namespace, channel, message, appended);
+  }
+
+  async #announce(
+    namespace: Namespace,
+    channel: string,
+    message: Message,
+    appended: Promise<Appended>,
+  ): Promise<Published> {
+    const { epoch, offset, duplicate } = await appended;
+    if (!duplicate) {
       // Only a hint: the message is stored, and the head beacon finds what the bus loses. A bus that fails is told all the same.
       namespace.bus
         .publish(channel, { kind: "message", message, position: { epoch, offset } }, namespace.rules)
@@ -139,6 +140,12 @@ export class Publisher {
     }
     return { epoch, offset, duplicate };
   }
+}
+
+/** Without a log. */
+async function handOver({ bus, rules }: Namespace, channel: string, message: Message): Promise<Published> {
+  await bus.publish(channel, { kind: "message", message }, rules);
+  return {};
 }
 
 /** @throws TodokuError 108 for a time that the backbone cannot keep. */
