@@ -33,6 +33,13 @@ test("ends what it starts", () => new Promise((resolve) => {
   child.kill();
 }));
 `;
+/** Tests of a suite that several files share are written in none of them. */
+const SUITE = `import { test } from "node:test"; export const suite = () => test("is shared", () => {});`;
+const SHARES = `${START}
+import { suite } from "./suite.mjs";
+suite();
+start({ stdio: ["ignore", "pipe", "inherit"] });
+`;
 const HANGS = `${START}
 test("waits for ever", { timeout: 200 }, async () => {
   start({ stdio: ["ignore", "pipe", "inherit"] });
@@ -48,7 +55,7 @@ async function runs(files: Readonly<Record<string, string>>): Promise<{ out: str
   const folder = mkdtempSync(path.join(tmpdir(), "todoku-testing-"));
   try {
     // What is on Node's command line is given to the test files too: the program is a file as well.
-    const all = { "program.mjs": PROGRAM, ...files };
+    const all = { "program.mjs": PROGRAM, "suite.mjs": SUITE, ...files };
     for (const [name, source] of Object.entries(all)) writeFileSync(path.join(folder, name), source);
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
     const flags = ["--conditions=source", "--disable-warning=ExperimentalWarning"];
@@ -75,7 +82,12 @@ test(
   "a file that hangs, or leaves something behind, fails by its name, and nothing of it lives on",
   { skip },
   async () => {
-    const { out, started } = await runs({ "good.test.mjs": GOOD, "hangs.test.mjs": HANGS, "leaves.test.mjs": LEAVES });
+    const { out, started } = await runs({
+      "good.test.mjs": GOOD,
+      "hangs.test.mjs": HANGS,
+      "leaves.test.mjs": LEAVES,
+      "shares.test.mjs": SHARES,
+    });
     assert.match(out, /✖ waits for ever[^]*✔ goes on/);
     const [, failing = ""] = out.split("failing tests:");
     assert.match(
@@ -83,9 +95,13 @@ test(
       /✖ hangs\.test\.mjs\n.*the file hangs: its process did not end within 5 s of its last test\n.*alive: \d+ /,
     );
     assert.match(failing, /✖ leaves\.test\.mjs\n.*the file left processes behind, which were ended\n.*alive: \d+ /);
+    assert.match(
+      failing,
+      /✖ shares\.test\.mjs\n.*the file hangs: its process did not end within 5 s of its last test\n/,
+    );
     assert.doesNotMatch(failing, /good/);
     assert.match(out, /\nnot all went well\n$/);
-    assert.equal(started.length, 3);
+    assert.equal(started.length, 4);
     assert.deepEqual(started.filter(isAlive), []);
   },
 );

@@ -54,9 +54,11 @@ export async function runFiles(files: readonly string[], options: RunFilesOption
     execArgv: ["--import", path.join(import.meta.dirname, "mark.ts")],
     env: { ...process.env, [RUNNER]: String(process.pid) },
   });
-  // A file is told of as a test too, which is not one of its tests.
-  const testOf = ({ name, file = "" }: { name: string; file?: string | undefined }): FileProcess | undefined =>
-    path.resolve(name) === file ? undefined : processes.get(file);
+  // The file that is run, and not the one where the test is written, which may be a suite of many. Node's types do not know it.
+  const testOf = (test: { readonly file?: string | undefined }): FileProcess | undefined => {
+    const { entryFile, file = "" } = test as { readonly entryFile?: string; readonly file?: string };
+    return processes.get(entryFile ?? file);
+  };
   events.on("test:enqueue", (test) => testOf(test)?.testComes());
   events.on("test:dequeue", (test) => testOf(test)?.testBegins(test.name));
   events.on("test:complete", (test) => testOf(test)?.testEnds(test.name));
