@@ -23,7 +23,7 @@ const START_AGAIN_MS = 300;
 
 /** @throws Error with the reason why a broker cannot be had. */
 export async function startBank({ port }: { readonly port: number }): Promise<Bank> {
-  const [kafka, postgres] = await Promise.all([ownServers("kafka"), ownServers("postgres")]);
+  const [kafka, postgres] = await bothServers();
   const [broker = ""] = kafka.urls;
   const [database = ""] = postgres.urls;
   const servers = [new Watched("Kafka", kafka.servers), new Watched("PostgreSQL", postgres.servers)];
@@ -100,6 +100,16 @@ export async function startBank({ port }: { readonly port: number }): Promise<Ba
       await Promise.all([kafka.end(), postgres.end()]);
     },
   };
+}
+
+type Servers = Awaited<ReturnType<typeof ownServers>>;
+
+/** Kafka and PostgreSQL, both or neither. */
+async function bothServers(): Promise<[kafka: Servers, postgres: Servers]> {
+  const [kafka, postgres] = await Promise.allSettled([ownServers("kafka"), ownServers("postgres")]);
+  if (kafka.status === "fulfilled" && postgres.status === "fulfilled") return [kafka.value, postgres.value];
+  for (const one of [kafka, postgres]) if (one.status === "fulfilled") await one.value.end();
+  throw kafka.status === "rejected" ? kafka.reason : (postgres as PromiseRejectedResult).reason;
 }
 
 /** A server that is started again on its port and its data when it has died. */

@@ -11,11 +11,12 @@ import { startBank } from "./bank.ts";
 const { values } = parseArgs({ options: { port: { type: "string", default: "8030" } } });
 
 console.log("starting Kafka and PostgreSQL …");
-const bank = await startBank({ port: Number(values.port) });
+const starting = startBank({ port: Number(values.port) });
+// Also while it starts: what runs already is ended with it.
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => void starting.then((bank) => bank.close()).then(() => process.exit(0)));
+}
+const bank = await starting;
 console.log(`payments on ${bank.url} (Ctrl-C ends it)`);
 for (const { name, pid } of bank.machines) console.log(`${name} is process ${pid}`);
 console.log(`the book and the archive: psql ${bank.database}`);
-
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => void bank.close().then(() => process.exit(0)));
-}
