@@ -39,6 +39,7 @@ export const prediction: Scenario = {
   digits: 0,
   expectedSeconds: 35,
   apart: true,
+  patienceSeconds: 300,
   contenders: [
     { name: "predicted", measure: async () => LOADS.map(predicted) },
     {
