@@ -7,7 +7,6 @@ import { costs } from "./costs.ts";
 import { DOSE } from "./dose.ts";
 import { keep, keptResults } from "./kept-results.ts";
 import { CAN_PIN, pin } from "./process-cost.ts";
-import { kafkaIndex } from "./kafka-index.ts";
 import { goalsOf, tableOf } from "./report.ts";
 import type { Result } from "./result.ts";
 import { isSound, runScenario } from "./run-scenario.ts";
@@ -34,15 +33,13 @@ const wanted = SCENARIOS.filter(
   (scenario) => positionals.includes(scenario.name) || (positionals.includes("all") && all.includes(scenario)),
 );
 const unknown = positionals.filter(
-  (name) => !["all", "kafka-index", "costs"].includes(name) && !SCENARIOS.some((one) => one.name === name),
+  (name) => !["all", "costs"].includes(name) && !SCENARIOS.some((one) => one.name === name),
 );
 
 if (positionals.length === 0 || unknown.length > 0) {
   if (unknown.length > 0) console.error(`there is no scenario ${JSON.stringify(unknown[0])}\n`);
   listScenarios();
   process.exitCode = unknown.length > 0 ? 2 : 0;
-} else if (positionals.includes("kafka-index")) {
-  await kafkaIndex();
 } else if (positionals.includes("costs")) {
   await costs(values.write === true);
 } else if (!Number.isSafeInteger(repeats) || repeats < 1) {

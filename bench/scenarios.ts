@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which `all` runs them. */
 import type { Scenario } from "./scenario.ts";
+import { archive } from "./scenarios/archive.ts";
 import { kafkaBroker, redisBroker, redisMemory } from "./scenarios/brokers.ts";
 import { durablePublish } from "./scenarios/durable-publish.ts";
 import { hold } from "./scenarios/hold.ts";
@@ -7,9 +8,11 @@ import { hotChannel } from "./scenarios/hot-channel.ts";
 import { httpPublish } from "./scenarios/http-publish.ts";
 import { idleChannels } from "./scenarios/idle-channels.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
+import { kafkaIndex } from "./scenarios/kafka-index.ts";
 import { manyChannels } from "./scenarios/many-channels.ts";
 import { prediction } from "./scenarios/prediction.ts";
 import { embeddedQueue, memoryQueue, redisQueue } from "./scenarios/queues.ts";
+import { resumeSeam } from "./scenarios/resume-seam.ts";
 import { resumeStorm } from "./scenarios/resume-storm.ts";
 import { sdk } from "./scenarios/sdk.ts";
 import { slowReaders } from "./scenarios/slow-readers.ts";
@@ -30,6 +33,9 @@ export const SCENARIOS: readonly Scenario[] = [
   redisBroker,
   kafkaBroker,
   redisMemory,
+  kafkaIndex,
+  archive,
+  resumeSeam,
   hold,
   resumeStorm,
   idleChannels,

@@ -23,7 +23,7 @@ export interface Rule {
   readonly title: string;
   readonly needs: "bus" | "log" | "cursors";
   /** Why a backbone with these capabilities is not held to it. */
-  readonly unless?: (capabilities: Capabilities) => string | undefined;
+  readonly unless?: (capabilities: Capabilities, one: Backbone) => string | undefined;
   /** Rejects where a backbone does not keep it. */
   readonly run: (at: Case) => Promise<void>;
 }

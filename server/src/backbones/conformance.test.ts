@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ManualClock } from "../manual-clock.ts";
 import { RULE_TITLES, tryRule } from "./conformance.ts";
-import type { Backbone, Bus, Cursor, Cursors, Frame, Log } from "./contract.ts";
+import type { Backbone, Bus, Cursor, Cursors, Frame, Log, Range } from "./contract.ts";
 import { MEMORY_CAPABILITIES, MemoryBackbone, MemoryStore } from "./memory.ts";
 
 /** What is broken in one way. */
@@ -23,7 +23,7 @@ async function pair({ bus, log, cursors }: Break = {}): Promise<[Backbone, Backb
       type: "broken",
       capabilities: MEMORY_CAPABILITIES,
       bus: { ...whole.bus, ...bus?.(whole.bus, twin.bus) },
-      log: { ...whole.log, ...log?.(whole.log) },
+      log: { ...whole.log, readMany: together(whole.log), ...log?.(whole.log) },
       cursors: { ...whole.cursors, ...cursors?.(whole.cursors) },
       open: () => whole.open(),
       close: () => whole.close(),
@@ -33,6 +33,21 @@ async function pair({ bus, log, cursors }: Break = {}): Promise<[Backbone, Backb
   for (const instance of instances) await instance.open();
   return broken as [Backbone, Backbone];
 }
+
+/** One by one, but within one limit. */
+const together =
+  (log: Log): NonNullable<Log["readMany"]> =>
+  async (reads, { limit }) => {
+    let left = limit;
+    const ranges: Range[] = [];
+    for (const { channel, after } of reads) {
+      const range = await log.read(channel, { after, limit });
+      const messages = range.messages.slice(0, left);
+      left -= messages.length;
+      ranges.push({ ...range, messages });
+    }
+    return ranges;
+  };
 
 const altered = (frame: Frame): Frame =>
   frame.kind === "message" ? { ...frame, message: { ...frame.message, tags: {} } } : frame;
@@ -392,6 +407,19 @@ const BREAKS: readonly (readonly [what: string, rule: string, how: Break])[] = [
     "outcomes that come in another order",
     "several cursors are written together, with outcomes in the order of the writes",
     { cursors: (cursors) => ({ write: async (writes) => (await cursors.write(writes)).toSorted() }) },
+  ],
+  [
+    "a log that is read together with holes",
+    "reading channels together",
+    {
+      log: (log) => ({
+        readMany: async (reads, options) =>
+          (await together(log)(reads, options)).map((range) => ({
+            ...range,
+            messages: range.messages.filter((_, i) => i !== 1),
+          })),
+      }),
+    },
   ],
   [
     "cursors whose names run together",

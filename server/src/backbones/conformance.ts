@@ -51,7 +51,7 @@ export function conformance(name: string, makeHarness: () => Promise<Conformance
 
     for (const { title, needs, unless, run } of RULES) {
       test(title, async (context) => {
-        const why = one[needs] ? unless?.(one.capabilities) : `no ${needs}`;
+        const why = one[needs] ? unless?.(one.capabilities, one) : `no ${needs}`;
         if (why === undefined) await run(new Case(one, other));
         else context.skip(`${name}: ${why}`);
       });

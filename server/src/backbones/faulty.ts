@@ -13,7 +13,8 @@ export function withFaults(backbone: Backbone, around: Around): Backbone {
     facet &&
     new Proxy(facet, {
       get: (target, method: string) => {
-        const call = Reflect.get(target, method) as (...args: readonly unknown[]) => Promise<unknown>;
+        const call = Reflect.get(target, method) as ((...args: readonly unknown[]) => Promise<unknown>) | undefined;
+        if (!call) return undefined;
         return (...args: readonly unknown[]) => around(`${name}.${method}`, () => call(...args), args[0]);
       },
     });

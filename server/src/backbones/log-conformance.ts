@@ -1,7 +1,7 @@
 /** The obligations of the contract's log, one rule each. */
 import assert from "node:assert/strict";
 import { KEEP, listen, offsets, present, type Rule } from "./conformance-case.ts";
-import type { ChannelPage, Log, Message } from "./contract.ts";
+import type { ChannelPage, Log, Message, StoredMessage } from "./contract.ts";
 
 const FRAMES_TO_SEE_ONE = 200;
 
@@ -235,6 +235,40 @@ export const LOG_RULES: readonly Rule[] = [
       assert.equal(together.filter(({ duplicate }) => !duplicate).length, 1);
       assert.equal(new Set(together.map(({ offset }) => offset)).size, 1);
       assert.equal((await at.log.read(at.channel, { limit: 10 })).messages.length, 2);
+    },
+  },
+  {
+    title: "reading channels together, again from where the answers end, comes to what reading each of them does",
+    needs: "log",
+    unless: (_, { log }) => (log?.readMany ? undefined : "channels share no log"),
+    run: async (at) => {
+      const channels = Array.from({ length: 8 }, (_, i) => `${at.channel}-${i}`);
+      const dedupe = { ...KEEP, dedupe: { key: "k", windowMs: 60_000 } };
+      for (let i = 0; i < 40; i++)
+        await at.log.append(channels[i % 5] ?? "", at.message(String(i)), i < 10 ? dedupe : KEEP);
+      await at.log.remove(channels[4] ?? "");
+      const found = new Map(channels.map((channel) => [channel, [] as StoredMessage[]]));
+      const after = new Map(channels.map((channel, i) => [channel, i === 0 ? 3 : 0]));
+      const readMany = present(present(at.other.log).readMany);
+      for (let behind = channels; behind.length > 0;) {
+        const reads = behind.map((channel) => ({ channel, after: after.get(channel) ?? 0 }));
+        const ranges = await readMany(reads, { limit: 7, maxBytes: 12 });
+        assert.equal(ranges.length, reads.length);
+        const count = ranges.reduce((sum, { messages }) => sum + messages.length, 0);
+        assert.ok(count > 0 || behind.every((_, i) => ranges[i]?.head === ranges[i]?.trimmed), "it goes on");
+        behind = behind.filter((channel, i) => {
+          const range = ranges[i];
+          found.get(channel)?.push(...(range?.messages ?? []));
+          after.set(channel, Math.max(range?.messages.at(-1)?.offset ?? after.get(channel) ?? 0, range?.trimmed ?? 0));
+          return (after.get(channel) ?? 0) < (range?.head ?? 0);
+        });
+      }
+      for (const [i, channel] of channels.entries()) {
+        const { messages, head, trimmed, epoch } = await at.log.read(channel, { after: i === 0 ? 3 : 0, limit: 100 });
+        assert.deepEqual(found.get(channel), messages);
+        const [again] = await readMany([{ channel, after: head }], { limit: 7 });
+        assert.deepEqual(again, { epoch, messages: [], head, trimmed });
+      }
     },
   },
   {

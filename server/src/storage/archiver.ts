@@ -35,6 +35,10 @@ export interface ArchiverOptions {
 }
 
 const CHANNELS_AT_ONCE = 100;
+/** Where channels share a log, and are read together. */
+const CHANNELS_TOGETHER = 5000;
+const MESSAGES_TOGETHER = 5000;
+const BYTES_TOGETHER = 8 * 1024 * 1024;
 const MESSAGES_PER_CHANNEL = 1000;
 const BYTES_PER_CHANNEL = 1024 * 1024;
 const LOOK_MS = 30_000;
@@ -50,7 +54,9 @@ const LATE = 0.5;
 
 /** A piece of a channel's log on its way into the storage. */
 interface Piece {
-  readonly stretch: Stretch;
+  readonly channel: string;
+  /** Absent: nothing of it was read. */
+  readonly stretch?: Stretch;
   /** There is more to read. */
   readonly more: boolean;
   /** What the log has dropped before it was archived. */
@@ -153,11 +159,12 @@ export class Archiver {
   }
 
   async #turn(): Promise<void> {
-    const { clock, namespace, observer } = this.#options;
+    const { log, clock, namespace, observer } = this.#options;
     try {
       if (clock.now() >= this.#nextLook) await this.#look();
       await this.#forget();
-      const channels = [...this.#behind.keys()].slice(0, CHANNELS_AT_ONCE);
+      const atOnce = log.readMany ? CHANNELS_TOGETHER : CHANNELS_AT_ONCE;
+      const channels = [...this.#behind.keys()].slice(0, atOnce);
       if (channels.length > 0) await this.#archive(channels);
       observer.archiveLag(namespace, this.#lag());
       if (this.#behind.size === 0) await this.#pause(this.#nextLook - clock.now());
@@ -194,43 +201,55 @@ export class Archiver {
     for (const channel of channels) this.#behind.delete(channel);
     const pieces: Piece[] = [];
     try {
-      for (const piece of await Promise.all(channels.map((channel, i) => this.#read(channel, standings[i])))) {
-        if (piece) pieces.push(piece);
-      }
-      if (pieces.length > 0) await storage.write(pieces.map(({ stretch }) => stretch));
+      pieces.push(...(await this.#read(channels, standings)));
+      const stretches = pieces.flatMap(({ stretch }) => stretch ?? []);
+      if (stretches.length > 0) await storage.write(stretches);
     } catch (error) {
       for (const [channel, time] of since) this.#note(channel, time);
       throw error;
     }
-    for (const { stretch, more, missed } of pieces) {
-      const { channel, epoch, upTo, messages } = stretch;
-      this.#remember({ channel, epoch, offset: upTo });
-      if (more) this.#note(channel, messages.at(-1)?.time);
+    for (const { channel, stretch, more, missed } of pieces) {
+      if (stretch) this.#remember({ channel, epoch: stretch.epoch, offset: stretch.upTo });
+      if (more) this.#note(channel, stretch?.messages.at(-1)?.time ?? since.get(channel));
       if (missed) observer.archiveMissed(namespace, channel, missed.from, missed.to);
     }
     observer.archived(
       namespace,
-      pieces.reduce((sum, { stretch }) => sum + stretch.messages.length, 0),
+      pieces.reduce((sum, { stretch }) => sum + (stretch?.messages.length ?? 0), 0),
     );
   }
 
-  /** What follows in the log; undefined if nothing does. */
-  async #read(channel: string, standing: Standing | undefined): Promise<Piece | undefined> {
-    const read = (after: number): Promise<Range> =>
-      this.#options.log.read(channel, { after, limit: MESSAGES_PER_CHANNEL, maxBytes: BYTES_PER_CHANNEL });
-    const guess = standing?.offset ?? 0;
-    const first = await read(guess);
+  /** What follows in the log, of those channels of which something does. */
+  async #read(channels: readonly string[], standings: readonly (Standing | undefined)[]): Promise<readonly Piece[]> {
+    const { log } = this.#options;
+    const reads = channels.map((channel, i) => ({ channel, after: standings[i]?.offset ?? 0 }));
+    const together = { limit: MESSAGES_TOGETHER, maxBytes: BYTES_TOGETHER };
+    const ranges = log.readMany
+      ? await log.readMany(reads, together)
+      : await Promise.all(reads.map(({ channel, after }) => this.#readOne(channel, after)));
+    const pieces = await Promise.all(ranges.map((range, i) => this.#pieceOf(channels[i] ?? "", standings[i], range)));
+    return pieces.filter((piece) => piece !== undefined);
+  }
+
+  #readOne(channel: string, after: number): Promise<Range> {
+    return this.#options.log.read(channel, { after, limit: MESSAGES_PER_CHANNEL, maxBytes: BYTES_PER_CHANNEL });
+  }
+
+  /** `first` is what was read from the standing on. */
+  async #pieceOf(channel: string, standing: Standing | undefined, first: Range): Promise<Piece | undefined> {
     // In an epoch that shares a part of the old one only, it goes on from there.
     const known = standing && (inEpoch(standing, first)?.offset ?? sharedHistory(standing, first));
     const begin = known ?? 0;
-    const range = begin === guess ? first : await read(begin);
+    const range = begin === (standing?.offset ?? 0) ? first : await this.#readOne(channel, begin);
     const after = Math.max(begin, range.trimmed);
     const upTo = range.messages.at(-1)?.offset ?? after;
-    if (standing?.epoch === range.epoch && upTo <= standing.offset) return undefined;
     const { epoch, forks, messages, head } = range;
+    const more = upTo < head;
+    if (standing?.epoch === epoch && upTo <= standing.offset) return more ? { channel, more } : undefined;
     return {
+      channel,
       stretch: { channel, epoch, ...(forks && { forks }), after, upTo, messages },
-      more: upTo < head,
+      more,
       ...(known !== undefined && after > known && { missed: { from: known, to: after } }),
     };
   }

@@ -122,6 +122,7 @@ export class KafkaBackbone implements Backbone {
     this.log = {
       append: (...given) => this.#whileOpen(() => log.append(...given)),
       read: (...given) => this.#whileOpen(() => log.read(...given)),
+      readMany: (...given) => this.#whileOpen(() => log.readMany(...given)),
       heads: (...given) => this.#whileOpen(() => log.heads(...given)),
       remove: (...given) => this.#whileOpen(() => log.remove(...given)),
       channels: (...given) => this.#whileOpen(() => log.channels(...given)),

@@ -5,6 +5,7 @@ import {
   type AppendOptions,
   type Appended,
   type ChannelPage,
+  type ChannelRead,
   type Head,
   type Log,
   type Message,
@@ -13,6 +14,7 @@ import {
   type StoredMessage,
 } from "../contract.ts";
 import type { Appender } from "./appender.ts";
+import type { ChannelState } from "./channel-index.ts";
 import type { KafkaCluster } from "./cluster.ts";
 import type { Ends } from "./ends.ts";
 import { asBackboneError, CODE, unavailable } from "./failure.ts";
@@ -28,6 +30,14 @@ const NEAR = 200;
 const SPAN = 2000;
 /** For a message that lies alone; its whole batch comes anyway. */
 const LONE_BYTES = 1024;
+
+/** A message, and whose it is. */
+interface Loaded {
+  readonly channel: string;
+  readonly message: StoredMessage;
+}
+
+type Size = Pick<ReadOptions, "limit" | "maxBytes">;
 
 export class KafkaLog implements Log {
   readonly #cluster: KafkaCluster;
@@ -68,6 +78,57 @@ export class KafkaLog implements Log {
       const { offsets, head, trimmed } = log.index.state(channel);
       const messages = await this.#messages(log, channel, wanted(offsets, options), options);
       if (messages) return { ...log.lineage, messages, head, trimmed };
+    }
+  }
+
+  /** A partition is gone through once for all of its channels. */
+  async readMany(
+    reads: readonly ChannelRead[],
+    { limit, maxBytes = Number.POSITIVE_INFINITY }: Size,
+  ): Promise<readonly Range[]> {
+    const byPlace = Map.groupBy(reads, ({ channel }) => this.#places.of(channel));
+    const share = { limit: Math.ceil(limit / byPlace.size), maxBytes: maxBytes / byPlace.size };
+    const found = new Map<string, Range>();
+    await Promise.all(
+      [...byPlace].map(async ([place, group]) => {
+        const log = await this.#fresh(place);
+        for (const [channel, range] of await this.#readTogether(log, group, share)) found.set(channel, range);
+      }),
+    );
+    return reads.map(({ channel }) => {
+      const range = found.get(channel);
+      if (!range) throw unavailable(this.#cluster.name, "the partition is not known");
+      return range;
+    });
+  }
+
+  async #readTogether(
+    log: PartitionLog,
+    reads: readonly ChannelRead[],
+    { limit, maxBytes }: Required<Size>,
+  ): Promise<ReadonlyMap<string, Range>> {
+    for (;;) {
+      const states = reads.map(({ channel, after }) => ({ channel, after, ...log.index.state(channel) }));
+      const ranges = new Map(
+        states.map(({ channel, head, trimmed }) => [
+          channel,
+          { ...log.lineage, messages: [] as StoredMessage[], head, trimmed },
+        ]),
+      );
+      let bytes = 0;
+      let whole = true;
+      for (const group of groupsOf(firstOf(states, limit))) {
+        const loaded = await this.#load(log, group);
+        whole &&= loaded !== undefined;
+        for (const offset of group) {
+          const one = loaded?.get(offset);
+          if (!one || bytes >= maxBytes) continue;
+          ranges.get(one.channel)?.messages.push(one.message);
+          bytes += Buffer.byteLength(one.message.data);
+        }
+        if (!whole || bytes >= maxBytes) break;
+      }
+      if (whole) return ranges;
     }
   }
 
@@ -145,31 +206,27 @@ export class KafkaLog implements Log {
     const found: StoredMessage[] = [];
     let bytes = 0;
     for (const group of groupsOf(offsets)) {
-      const loaded = await this.#load(log, channel, group);
+      const loaded = await this.#load(log, group);
       if (!loaded) return undefined;
       for (const offset of group) {
-        const message = loaded.get(offset);
-        if (!message) continue;
-        found.push(message);
-        bytes += Buffer.byteLength(message.data);
+        const one = loaded.get(offset);
+        if (one?.channel !== channel) continue;
+        found.push(one.message);
+        bytes += Buffer.byteLength(one.message.data);
         if (found.length >= limit || bytes >= maxBytes) return found;
       }
     }
     return found;
   }
 
-  /** Reads the stretch of the partition that these offsets lie in. */
-  async #load(
-    log: PartitionLog,
-    channel: string,
-    group: readonly number[],
-  ): Promise<ReadonlyMap<number, StoredMessage> | undefined> {
+  /** Reads the stretch of the partition that these offsets lie in; undefined where its beginning is gone by now. */
+  async #load(log: PartitionLog, group: readonly number[]): Promise<ReadonlyMap<number, Loaded> | undefined> {
     const { topic, partition } = log.followed;
     const first = Math.min(...group) - 1;
     const last = Math.max(...group) - 1;
     const maxBytes = group.length === 1 ? LONE_BYTES : this.#mostBytes;
     const wantedOnes = new Set(group);
-    const loaded = new Map<number, StoredMessage>();
+    const loaded = new Map<number, Loaded>();
     const deadline = this.#clock.now() + PATIENCE_MS;
     for (let at = first; at <= last;) {
       try {
@@ -190,8 +247,8 @@ export class KafkaLog implements Log {
           const offset = record.offset + 1;
           if (!wantedOnes.has(offset)) continue;
           const meaning = meaningOf(record, log.namespace, partition);
-          if (meaning.kind === "message" && meaning.channel === channel)
-            loaded.set(offset, { ...meaning.message, offset });
+          if (meaning.kind === "message")
+            loaded.set(offset, { channel: meaning.channel, message: { ...meaning.message, offset } });
         }
         if (next === at) throw unavailable(this.#cluster.name, `nothing lies at ${at} of ${topic.name}/${partition}`);
         at = next;
@@ -213,6 +270,26 @@ function wanted(offsets: readonly number[], { after, limit, reverse = false }: R
   }
   const to = after === undefined ? offsets.length : firstAbove(offsets, after - 1);
   return offsets.slice(Math.max(0, to - limit), to).toReversed();
+}
+
+/** The first messages of several channels that lie in one partition, in its order: `limit` of them, if there are so many. */
+function firstOf(
+  channels: readonly (Pick<ChannelState, "offsets"> & { readonly after: number })[],
+  limit: number,
+): readonly number[] {
+  const begun = channels.map(({ offsets, after }) => ({ offsets, from: firstAbove(offsets, after) }));
+  const [first, last] = begun.reduce(
+    ([low, high], { offsets, from }) => [Math.min(low, offsets[from] ?? low), Math.max(high, offsets.at(-1) ?? high)],
+    [Number.POSITIVE_INFINITY, 0],
+  );
+  // A stretch in which there are enough of them, for not all are to be put in order.
+  for (let length = 2 * limit; ; length *= 2) {
+    const ends = begun.map(({ offsets }) => firstAbove(offsets, first + length));
+    const count = begun.reduce((sum, { from }, i) => sum + Math.max(0, (ends[i] ?? 0) - from), 0);
+    if (count < limit && first + length < last) continue;
+    const all = begun.flatMap(({ offsets, from }, i) => offsets.slice(from, ends[i]));
+    return all.toSorted((a, b) => a - b).slice(0, limit);
+  }
 }
 
 /** Index of the first that is greater than `offset`. */
