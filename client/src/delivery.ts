@@ -113,14 +113,16 @@ export class Delivery<Data> {
 
   /** Whether the message is done, when that is not known at once; undefined: it is. */
   #handle(item: Item<Data>, message: Message<Data>): Promise<boolean> | undefined {
-    const first = outcomeOf(this.#handler, message);
-    return first && this.#settle(item, message, first);
+    return outcomeOf(this.#handler, message)?.then(
+      () => true,
+      (cause: unknown) => this.#handleAgain(item, message, cause),
+    );
   }
 
-  /** As `#handle`, when the first call is not over, or failed. */
-  async #settle(item: Item<Data>, message: Message<Data>, first: Promise<unknown>): Promise<boolean> {
+  /** The first call failed; tells whether the message is done after all. */
+  async #handleAgain(item: Item<Data>, message: Message<Data>, failure: unknown): Promise<boolean> {
     const handled = await this.#retrying.until(
-      (attempt) => (attempt === 1 ? first : this.#handler({ ...message, redelivered: true })),
+      (attempt) => (attempt === 1 ? Promise.reject(failure) : this.#handler({ ...message, redelivered: true })),
       (cause, attempt) => this.#isRepeatedHere(item, attempt, cause),
     );
     // A channel that keeps no log hands out at most once: the handler had its chance.
