@@ -11,7 +11,7 @@ import { idleMemory } from "./scenarios/idle-memory.ts";
 import { kafkaIndex } from "./scenarios/kafka-index.ts";
 import { manyChannels } from "./scenarios/many-channels.ts";
 import { prediction } from "./scenarios/prediction.ts";
-import { embeddedQueue, memoryQueue, redisQueue } from "./scenarios/queues.ts";
+import { embeddedQueue, kafkaQueue, memoryQueue, redisQueue } from "./scenarios/queues.ts";
 import { resumeSeam } from "./scenarios/resume-seam.ts";
 import { resumeStorm } from "./scenarios/resume-storm.ts";
 import { sdk } from "./scenarios/sdk.ts";
@@ -28,6 +28,7 @@ export const SCENARIOS: readonly Scenario[] = [
   workersDeliver,
   workersPublish,
   redisQueue,
+  kafkaQueue,
   embeddedQueue,
   memoryQueue,
   redisBroker,

@@ -3,6 +3,7 @@ import { bareLmdb, bareMemory, bareScripts } from "../jobs/bare.ts";
 import { bullmq } from "../jobs/bullmq.ts";
 import { JOB_BYTES, jobsOf, type JobLoad } from "../jobs/jobs-of.ts";
 import type { JobSystem } from "../jobs/job-system.ts";
+import { bareKafka, kafkaStore } from "../jobs/kafka.ts";
 import { redisStore } from "../jobs/redis.ts";
 import { embeddedStore, memoryStore, throughGateway, withoutGateway } from "../jobs/todoku.ts";
 import type { Control, Scenario } from "../scenario.ts";
@@ -32,6 +33,18 @@ export const redisQueue: Scenario = scenarioOf({
     { title: "of BullMQ", contenders: peers.map(({ name }) => name) },
     { title: "of the bare loop", contenders: [bareScripts.name] },
   ],
+  expectedSeconds: 60,
+});
+
+export const kafkaQueue: Scenario = scenarioOf({
+  name: "queue-kafka",
+  title: "Queues on Kafka",
+  about:
+    `${ABOUT} One broker. The bare client produces and consumes: it has no leases, no groups of jobs and no client behind it, ` +
+    "and nothing is written for the end of a job.",
+  systems: [throughGateway(kafkaStore), bareKafka],
+  loads: [ONE, TEN],
+  controls: [{ title: "of the bare client", contenders: [bareKafka.name] }],
   expectedSeconds: 60,
 });
 
