@@ -27,6 +27,7 @@ export class FileProcess {
   #timer: NodeJS.Timeout | undefined;
   #ms = 0;
   #killed = false;
+  #exited = false;
 
   /** `kept` are processes that outlive the file on purpose. */
   constructor(file: string, child: ChildProcess, patience: Patience, kept: () => readonly number[]) {
@@ -76,6 +77,8 @@ export class FileProcess {
 
   #wait(): void {
     clearTimeout(this.#timer);
+    // Its last tests may be told of after its end.
+    if (this.#exited) return;
     const { testMs, endMs } = this.#patience;
     const over = this.#seen > 0 && this.#open === 0;
     this.#timer = setTimeout(() => this.#giveUp(over), over ? endMs : testMs + endMs);
@@ -94,6 +97,7 @@ export class FileProcess {
   /** Gives what the file started its time: what was told to end just now may do so. */
   async #sweep(): Promise<void> {
     this.#ms = performance.now() - this.#begun;
+    this.#exited = true;
     clearTimeout(this.#timer);
     const hasTime = this.complaint === undefined && !this.#killed;
     const alive = hasTime ? await this.#aliveAfter(this.#patience.endMs) : this.#started();
