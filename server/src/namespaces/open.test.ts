@@ -339,6 +339,12 @@ describe("a promise that can be kept", () => {
     assert.equal(announces, true);
   });
 
+  test("a log that limits nothing but the age has no other limit by default", () => {
+    const events = like("partitioned", { delivery: "exactly-once", retention: ["ageMs"] });
+    const { retention } = only({ backbone: "events", delivery: "exactly-once" }, { events });
+    assert.deepEqual(retention, { ageMs: 7 * 86_400_000 });
+  });
+
   test("the bus of one and the log of another: the log's appends do not reach the bus by themselves", () => {
     const { bus, log, announces } = only(
       { backbone: "disk", bus: "wall", delivery: "at-least-once" },

@@ -1,19 +1,12 @@
 /** Puts the namespaces together from the configuration, and refuses every promise that cannot be kept. */
 import { checkChannel, namespaceOf } from "@todoku/protocol";
-import {
-  DELIVERIES,
-  type Backbone,
-  type Bus,
-  type Capabilities,
-  type Delivery,
-  type Facet,
-  type Log,
-} from "../backbones/contract.ts";
+import type { Backbone, Bus, Delivery, Facet, Log, Retention } from "../backbones/contract.ts";
 import { BACKBONE_TYPES } from "../backbones/registry.ts";
 import type { Config, NamespaceConfig } from "../config.ts";
 import { ConfigError } from "../config-error.ts";
 import { Archive, type ArchivePlace } from "../storage/archive.ts";
 import { formatDuration } from "../units.ts";
+import { canKeep, label, labels, list, rank } from "./keeping.ts";
 import { Namespaces, type Namespace } from "./namespace.ts";
 
 const DAY_MS = 86_400_000;
@@ -92,7 +85,6 @@ class Plan {
     const dedupeMs = log
       ? (this.#rules.dedupe ?? Math.min(DEFAULT_DEDUPE_MS, log.backbone.capabilities.dedupeWindowMs))
       : 0;
-    const { age, messages, bytes } = retention ?? {};
     const archive = log?.backbone.log && this.#archive(log.backbone.log, bus.backbone.bus);
     return {
       name: this.#name,
@@ -103,13 +95,7 @@ class Plan {
       ...(archive && { archive }),
       ...(cursors?.backbone.cursors && { cursors: cursors.backbone.cursors }),
       announces: log?.backbone === bus.backbone && bus.backbone.capabilities.announces,
-      retention: retention
-        ? {
-            ...(age !== undefined && { ageMs: age }),
-            ...(messages !== undefined && { messages }),
-            ...(bytes !== undefined && { bytes }),
-          }
-        : DEFAULT_RETENTION,
+      retention: this.#retention(log?.backbone),
       dedupeMs,
       messageBytes: this.#config.client.message_bytes,
       redelivery: {
@@ -301,6 +287,22 @@ class Plan {
     }
   }
 
+  /** What was asked for, else as much of the default as the backbone can limit. */
+  #retention(backbone: Backbone | undefined): Retention {
+    const { retention } = this.#rules;
+    if (!retention) {
+      const { ageMs, messages } = DEFAULT_RETENTION;
+      const honoured = backbone?.capabilities.retention ?? [];
+      return { ...(honoured.includes("ageMs") && { ageMs }), ...(honoured.includes("messages") && { messages }) };
+    }
+    const { age, messages, bytes } = retention;
+    return {
+      ...(age !== undefined && { ageMs: age }),
+      ...(messages !== undefined && { messages }),
+      ...(bytes !== undefined && { bytes }),
+    };
+  }
+
   #checkSize({ name, backbone }: Chosen): void {
     const { messageBytes } = backbone.capabilities;
     if (this.#config.client.message_bytes <= messageBytes) return;
@@ -401,25 +403,4 @@ class Plan {
 interface Chosen {
   readonly name: string;
   readonly backbone: Backbone;
-}
-
-function canKeep(capabilities: Capabilities, delivery: Delivery): boolean {
-  const recognises = delivery !== "exactly-once" || capabilities.dedupeWindowMs > 0;
-  return recognises && rank(capabilities.delivery) >= rank(delivery);
-}
-
-function rank(delivery: Delivery): number {
-  return DELIVERIES.indexOf(delivery);
-}
-
-function label(name: string, { type }: Backbone): string {
-  return `${JSON.stringify(name)} (${type})`;
-}
-
-function labels(backbones: readonly (readonly [string, Backbone])[]): string {
-  return list(backbones.map(([name, backbone]) => label(name, backbone)));
-}
-
-function list(names: readonly string[]): string {
-  return names.length === 0 ? "none" : names.join(" or ");
 }
