@@ -2,17 +2,17 @@
 import type { Costs } from "./cost-model.ts";
 
 export const MEASURED_COSTS: Costs = {
-  on: "2026-11-25, Node 24.21.0, 2 × AMD EPYC, while other programs ran",
-  processBytes: 60000000,
+  on: "2026-11-25, Node 24.21.0, 2 × AMD EPYC",
+  processBytes: 59000000,
   connectionBytes: 3600,
-  channelBytes: 710,
-  pingMicros: 24,
-  connectMicros: 430,
+  channelBytes: 1300,
+  pingMicros: 22,
+  connectMicros: 330,
   deliveryMicros: 12,
   publishMicros: {
-    "at-most-once": 130,
+    "at-most-once": 140,
     "at-least-once": 170,
-    "exactly-once": 200,
+    "exactly-once": 180,
   },
-  frameMicros: 2.1,
+  frameMicros: 2.2,
 };
