@@ -18,6 +18,7 @@
 import type { Clock } from "../../clock.ts";
 import type { Backbone, Bus, Capabilities, Cursors, Log, NamespaceUse, Queue } from "../contract.ts";
 import { LocalBus } from "../local-bus.ts";
+import { cursorsWhileOpen, queueWhileOpen, type WhileOpen } from "../while-open.ts";
 import { Appender } from "./appender.ts";
 import { busReading, KafkaBus } from "./bus.ts";
 import { KAFKA_CAPABILITIES } from "./capabilities.ts";
@@ -115,41 +116,21 @@ export class KafkaBackbone implements Backbone {
     this.#follower = follower;
     this.#appender = appender;
     this.#snapshots = snapshots;
+    const whileOpen: WhileOpen = (call) => this.#whileOpen(call);
     this.bus = {
-      publish: (channel, frame) => this.#whileOpen(() => bus.publish(channel, frame)),
-      subscribe: (channel, listener) => this.#whileOpen(() => bus.subscribe(channel, listener)),
+      publish: (channel, frame) => whileOpen(() => bus.publish(channel, frame)),
+      subscribe: (channel, listener) => whileOpen(() => bus.subscribe(channel, listener)),
     };
     this.log = {
-      append: (...given) => this.#whileOpen(() => log.append(...given)),
-      read: (...given) => this.#whileOpen(() => log.read(...given)),
-      readMany: (...given) => this.#whileOpen(() => log.readMany(...given)),
-      heads: (...given) => this.#whileOpen(() => log.heads(...given)),
-      remove: (...given) => this.#whileOpen(() => log.remove(...given)),
-      channels: (...given) => this.#whileOpen(() => log.channels(...given)),
+      append: (...given) => whileOpen(() => log.append(...given)),
+      read: (...given) => whileOpen(() => log.read(...given)),
+      readMany: (...given) => whileOpen(() => log.readMany(...given)),
+      heads: (...given) => whileOpen(() => log.heads(...given)),
+      remove: (...given) => whileOpen(() => log.remove(...given)),
+      channels: (...given) => whileOpen(() => log.channels(...given)),
     };
-    this.cursors = {
-      claim: (...given) => this.#whileOpen(() => cursors.claim(...given)),
-      write: (...given) => this.#whileOpen(() => cursors.write(...given)),
-      forget: (...given) => this.#whileOpen(() => cursors.forget(...given)),
-    };
-    this.queue = {
-      enqueue: (...given) => this.#whileOpen(() => queue.enqueue(...given)),
-      lease: (...given) => this.#whileOpen(() => queue.lease(...given)),
-      done: (name, group, lease) => this.#whileOpen(() => queue.done(name, group, lease)),
-      fail: (...given) => this.#whileOpen(() => queue.fail(...given)),
-      extend: (...given) => this.#whileOpen(() => queue.extend(...given)),
-      held: (...given) => this.#whileOpen(() => queue.held(...given)),
-      watch: (...given) => this.#whileOpen(() => queue.watch(...given)),
-      info: (...given) => this.#whileOpen(() => queue.info(...given)),
-      pause: (...given) => this.#whileOpen(() => queue.pause(...given)),
-      forget: (...given) => this.#whileOpen(() => queue.forget(...given)),
-      dead: {
-        list: (...given) => this.#whileOpen(() => queue.dead.list(...given)),
-        get: (...given) => this.#whileOpen(() => queue.dead.get(...given)),
-        replay: (...given) => this.#whileOpen(() => queue.dead.replay(...given)),
-        purge: (...given) => this.#whileOpen(() => queue.dead.purge(...given)),
-      },
-    };
+    this.cursors = cursorsWhileOpen(cursors, whileOpen);
+    this.queue = queueWhileOpen(queue, whileOpen);
   }
 
   async open(uses: readonly NamespaceUse[] = []): Promise<void> {

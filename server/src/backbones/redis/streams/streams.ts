@@ -18,6 +18,7 @@
  */
 import type { Backbone, Bus, Capabilities, Cursors, Ingest, Log, Queue } from "../../contract.ts";
 import type { Clock } from "../../../clock.ts";
+import { cursorsWhileOpen, queueWhileOpen, type WhileOpen } from "../../while-open.ts";
 import { RedisBus } from "../bus.ts";
 import { redisStreamsCapabilities, type Confirm } from "../capabilities.ts";
 import { checkServers } from "../health.ts";
@@ -90,32 +91,17 @@ export class RedisStreamsBackbone implements Backbone {
     );
     this.#calls = calls;
     if (settings.ingest) this.ingest = new RedisIngest(name, this.#servers, prefix, clock);
+    const whileOpen: WhileOpen = (call) => this.#whileOpen(call);
     this.bus = this.#bus;
     this.log = {
-      append: (...given) => this.#whileOpen(() => log.append(...given)),
-      read: (...given) => this.#whileOpen(() => log.read(...given)),
-      heads: (...given) => this.#whileOpen(() => log.heads(...given)),
-      remove: (...given) => this.#whileOpen(() => log.remove(...given)),
-      channels: (namespace, after) => this.#whileOpen(() => channelsOf(this.#servers, prefix, namespace, after)),
+      append: (...given) => whileOpen(() => log.append(...given)),
+      read: (...given) => whileOpen(() => log.read(...given)),
+      heads: (...given) => whileOpen(() => log.heads(...given)),
+      remove: (...given) => whileOpen(() => log.remove(...given)),
+      channels: (namespace, after) => whileOpen(() => channelsOf(this.#servers, prefix, namespace, after)),
     };
-    this.cursors = {
-      claim: (...given) => this.#whileOpen(() => cursors.claim(...given)),
-      write: (...given) => this.#whileOpen(() => cursors.write(...given)),
-      forget: (...given) => this.#whileOpen(() => cursors.forget(...given)),
-    };
-    this.queue = {
-      enqueue: (...given) => this.#whileOpen(() => queue.enqueue(...given)),
-      lease: (...given) => this.#whileOpen(() => queue.lease(...given)),
-      done: (name, group, lease) => this.#whileOpen(() => queue.done(name, group, lease)),
-      fail: (...given) => this.#whileOpen(() => queue.fail(...given)),
-      extend: (...given) => this.#whileOpen(() => queue.extend(...given)),
-      held: (...given) => this.#whileOpen(() => queue.held(...given)),
-      watch: (...given) => this.#whileOpen(() => queue.watch(...given)),
-      info: (...given) => this.#whileOpen(() => queue.info(...given)),
-      pause: (...given) => this.#whileOpen(() => queue.pause(...given)),
-      forget: (...given) => this.#whileOpen(() => queue.forget(...given)),
-      dead: queue.dead,
-    };
+    this.cursors = cursorsWhileOpen(cursors, whileOpen);
+    this.queue = queueWhileOpen(queue, whileOpen);
   }
 
   async open(): Promise<void> {
