@@ -177,16 +177,16 @@ function lineageOf(value: Buffer | null): Required<Epoch> | undefined {
   return forks.every(isFork) ? { epoch, forks } : undefined;
 }
 
-function isTags(value: unknown): value is Readonly<Record<string, string>> | undefined {
+export function isTags(value: unknown): value is Readonly<Record<string, string>> | undefined {
   return value === undefined || (isObject(value) && Object.values(value).every((one) => typeof one === "string"));
 }
 
-function isInfo(value: unknown): value is ClientInfo | undefined {
+export function isInfo(value: unknown): value is ClientInfo | undefined {
   return (
     value === undefined || (isObject(value) && typeof value["user"] === "string" && typeof value["client"] === "string")
   );
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -7,9 +7,8 @@ import type {
   LeaseOptions,
   LeaseOutcome,
   Message,
-  Redelivery,
 } from "../../contract.ts";
-import type { NewRecord, PlacedRecord } from "../records.ts";
+import { isInfo, isObject, isTags, type NewRecord, type PlacedRecord } from "../records.ts";
 
 interface Given {
   readonly enqueue: { readonly job: Omit<Message, "data">; readonly options: EnqueueOptions };
@@ -87,7 +86,7 @@ export function commandOf({
     const { format, by, n, command } = JSON.parse(header.toString()) as Author & { format: number; command: Command };
     if (!Number.isSafeInteger(format)) return undefined;
     if (format !== COMMAND_FORMAT) return { format };
-    if (typeof by !== "string" || !isCommand(command)) return undefined;
+    if (!isText(by) || !isNumber(n) || !isCommand(command)) return undefined;
     return { queue: key.toString(), data: value.toString(), by, n, command };
   } catch {
     return undefined;
@@ -98,7 +97,7 @@ export function commandOf({
 function isCommand(command: Command): boolean {
   switch (command.do) {
     case "enqueue":
-      return isText(command.job?.id) && isNumber(command.job.time) && typeof command.options === "object";
+      return isJob(command.job) && isEnqueueOptions(command.options);
     case "lease": {
       const { limit, leaseMs, redelivery } = command.options ?? {};
       return isText(command.group, command.nonce) && isNumber(limit, leaseMs) && isRedelivery(redelivery);
@@ -106,7 +105,7 @@ function isCommand(command: Command): boolean {
     case "done":
       return isText(command.group, command.lease);
     case "fail":
-      return isText(command.group, command.lease) && isRedelivery(command.failure?.redelivery);
+      return isText(command.group, command.lease) && isFailure(command.failure);
     case "extend":
       return isText(command.group, command.lease) && isNumber(command.leaseMs);
     case "pause":
@@ -115,7 +114,7 @@ function isCommand(command: Command): boolean {
       return isText(command.group);
     case "replay":
     case "purge":
-      return Array.isArray(command.ids) && isText(...command.ids);
+      return Array.isArray(command.ids) && command.ids.every((id) => isText(id));
     case "snapshot":
       return isNumber(command.since);
     default:
@@ -123,9 +122,33 @@ function isCommand(command: Command): boolean {
   }
 }
 
-function isRedelivery(redelivery: Partial<Redelivery> | undefined): boolean {
-  const { maxAttempts, backoff, deadLetters } = redelivery ?? {};
-  return isNumber(maxAttempts, backoff?.firstMs, backoff?.lastMs) && typeof deadLetters === "boolean";
+/** What was read from JSON may lack anything, or be anything else, `null` among it. */
+type Read<T> = { readonly [K in keyof T]?: unknown } | null | undefined;
+
+function isJob(job: Read<CommandOf<"enqueue">["job"]>): boolean {
+  return isText(job?.id) && isNumber(job?.time) && isTags(job?.tags) && isInfo(job?.info);
+}
+
+function isEnqueueOptions(options: Read<EnqueueOptions>): boolean {
+  if (!isObject(options)) return false;
+  const { dedupe, deliverAt, expiresAt } = options;
+  if (dedupe !== undefined && !(isObject(dedupe) && isText(dedupe["key"]) && isNumber(dedupe["windowMs"])))
+    return false;
+  return isNumberOrAbsent(deliverAt) && isNumberOrAbsent(expiresAt);
+}
+
+function isFailure(failure: Read<Failure>): boolean {
+  if (!isObject(failure)) return false;
+  const { redelivery, retryInMs, untried, reason } = failure;
+  if (!isNumberOrAbsent(retryInMs) || (untried !== undefined && typeof untried !== "boolean")) return false;
+  return isRedelivery(redelivery) && (reason === undefined || isText(reason));
+}
+
+function isRedelivery(redelivery: unknown): boolean {
+  if (!isObject(redelivery)) return false;
+  const { maxAttempts, backoff, deadLetters } = redelivery;
+  if (!isObject(backoff) || typeof deadLetters !== "boolean") return false;
+  return isNumber(maxAttempts, backoff["firstMs"], backoff["lastMs"]);
 }
 
 function isText(...values: readonly unknown[]): boolean {
@@ -134,4 +157,8 @@ function isText(...values: readonly unknown[]): boolean {
 
 function isNumber(...values: readonly unknown[]): boolean {
   return values.every((value) => typeof value === "number");
+}
+
+function isNumberOrAbsent(value: unknown): boolean {
+  return value === undefined || typeof value === "number";
 }

@@ -176,6 +176,52 @@ test("a command is read as it was written, and nothing else is taken for one", (
   }
 });
 
+test("a command of which something is missing, or something else, is none", () => {
+  const job = { id: "1", time: 2 };
+  const failure = { redelivery, retryInMs: 1, untried: false, reason: "so it is" };
+  const whole: Readonly<Record<string, object>> = {
+    enqueue: {
+      job: { ...job, tags: { a: "b" }, info: { user: "u", client: "c" } },
+      options: { dedupe: { key: "k", windowMs: 1 }, deliverAt: 1, expiresAt: 1 },
+    },
+    lease: { group: "g", options: { limit: 1, leaseMs: 1, redelivery }, nonce: "" },
+    done: { group: "g", lease: "l" },
+    fail: { group: "g", lease: "l", failure },
+    extend: { group: "g", lease: "l", leaseMs: 1 },
+    pause: { paused: true },
+    forget: { group: "g" },
+    replay: { ids: ["1"] },
+    purge: { ids: ["1"] },
+    snapshot: { since: 1 },
+  };
+  const read = (kind: string, given: unknown): unknown => {
+    const header = JSON.stringify({
+      format: COMMAND_FORMAT,
+      by: "me",
+      n: 1,
+      command: { ...(given as object), do: kind },
+    });
+    const headers = [[Buffer.from("todoku-command"), Buffer.from(header)]] as const;
+    return commandOf({ offset: 0, time: 0, key: Buffer.from("jobs:a"), value: Buffer.from("1"), headers });
+  };
+  for (const [kind, given] of Object.entries(whole)) {
+    assert.ok(read(kind, given), kind);
+    for (const flawed of flaws(given)) assert.equal(read(kind, flawed), undefined, JSON.stringify({ kind, flawed }));
+  }
+});
+
+/** The same with one thing in it, anywhere, replaced by `null`, and by something of another kind. */
+function* flaws(value: unknown): Iterable<unknown> {
+  if (typeof value !== "object" || value === null) return;
+  for (const [name, part] of Object.entries(value)) {
+    const put = (other: unknown): unknown =>
+      Array.isArray(value) ? value.with(Number(name), other) : { ...value, [name]: other };
+    yield put(null);
+    yield put(typeof part === "string" ? 1 : "x");
+    for (const flawed of flaws(part)) yield put(flawed);
+  }
+}
+
 /** As it would be read from a snapshot. */
 function writtenDown(state: QueueState): StateRow[] {
   return JSON.parse(JSON.stringify(state.dump())) as StateRow[];
