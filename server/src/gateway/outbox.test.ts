@@ -13,20 +13,41 @@ const frame = (content: string): Uint8Array => new TextEncoder().encode(content)
 class KeepingSocket implements Socket {
   readonly sent: Uint8Array[] = [];
   bufferedBytes = 0;
+  readonly #sending: () => void;
+
+  constructor(sending: () => void) {
+    this.#sending = sending;
+  }
 
   send({ bytes }: Payload): void {
+    this.#sending();
     this.sent.push(bytes);
   }
   close(): void {}
   terminate(): void {}
 }
 
-function outboxes(count: number, limit = 100): { outbox: Outbox; socket: KeepingSocket; rooms: number[] }[] {
-  const clock = new ManualClock();
+/** A clock on which sending takes time. */
+class SlowClock extends ManualClock {
+  sendMs = 0;
+  #added = 0;
+
+  override now(): number {
+    return super.now() + this.#added;
+  }
+  spend(ms: number): void {
+    this.#added += ms;
+  }
+}
+
+function outboxes(
+  count: number,
+  { limit = 100, clock = new SlowClock() } = {},
+): { outbox: Outbox; socket: KeepingSocket; rooms: number[] }[] {
   const backlog = new Backlog(Number.POSITIVE_INFINITY);
   const flusher = new Flusher(clock, backlog, () => {});
   return Array.from({ length: count }, () => {
-    const socket = new KeepingSocket();
+    const socket = new KeepingSocket(() => clock.spend(clock.sendMs));
     const rooms: number[] = [];
     return {
       socket,
@@ -89,4 +110,52 @@ test("what is flushed for a close is not sent again at the end of the turn", asy
   one?.outbox.flush();
   await settle();
   assert.deepEqual(one?.socket.sent.map(text), ["bye"]);
+});
+
+/** Two connections that each get as many frames as said, by a flush in which each write takes 3 ms; then one frame more. */
+async function afterSlowFlush(contents: readonly string[], limit = 1_000_000) {
+  const clock = new SlowClock();
+  clock.sendMs = 3;
+  const [one, two] = outboxes(2, { limit, clock });
+  assert.ok(one && two);
+  for (const content of contents) for (const { outbox } of [one, two]) outbox.push(frame(content));
+  await settle();
+  assert.equal(one.socket.sent.length, 1);
+  one.outbox.push(frame("next"));
+  await settle();
+  return { clock, one, arrived: () => one.socket.sent.length === 2 };
+}
+
+test("messages that come faster than they can be written gather for twice as long as the last flush took", async () => {
+  const { clock, one, arrived } = await afterSlowFlush(["1", "2"]);
+  one.outbox.push(frame("and more"));
+  await clock.advance(11);
+  assert.equal(arrived(), false);
+  await clock.advance(1);
+  assert.equal(one.socket.sent.map(text).at(-1), "next\nand more");
+});
+
+test("nothing gathers behind a flush of single messages, of large writes, or a short one", async () => {
+  assert.equal((await afterSlowFlush(["1"])).arrived(), true);
+  assert.equal((await afterSlowFlush(["1", "x".repeat(65_536)])).arrived(), true);
+  const [one] = outboxes(1);
+  for (const content of ["1", "2"]) one?.outbox.push(frame(content));
+  await settle();
+  one?.outbox.push(frame("next"));
+  await settle();
+  assert.equal(one?.socket.sent.length, 2);
+});
+
+test("nothing gathers for long, however long a flush took and whatever becomes of the clock", async () => {
+  const { clock, one } = await afterSlowFlush(["1", "2"]);
+  await clock.advance(12);
+  clock.sendMs = 60_000;
+  for (const content of ["3", "4"]) one.outbox.push(frame(content));
+  await settle();
+  one.outbox.push(frame("behind a minute"));
+  clock.spend(-3_600_000);
+  await clock.advance(19);
+  assert.equal(one.socket.sent.length, 3);
+  await clock.advance(1);
+  assert.equal(one.socket.sent.map(text).at(-1), "behind a minute");
 });

@@ -1,10 +1,23 @@
-/** What waits to be sent to one connection, and the flush that sends it once per turn of the event loop. */
+/** What waits to be sent to one connection, and the flush that sends it: once per turn of the event loop, or less often. */
 import type { Clock } from "../clock.ts";
 import type { Backlog } from "./backlog.ts";
 import { Parcel, type Frame } from "./parcel.ts";
 import type { Socket } from "./socket.ts";
 
-/** Collects the outboxes that were written to in this turn and flushes them all at its end. */
+/**
+ * Where messages come faster than they can be written one by one, the next flush waits for so many times the last one's time.
+ * A loop that only writes is never idle and sends few messages with each write, however fast it is: resting for as long as two flushes lets
+ * thrice as many gather, takes a third of the processor, and a message is under way for no longer.
+ */
+const REST = 2;
+/** Unless that was shorter: as the clock counts whole milliseconds, it may have been much less. */
+const SHORT_MS = 2;
+/** No message waits longer than this for others. */
+const LONGEST_REST_MS = 20;
+/** Of a write: more gathered in it would make it no cheaper. */
+const LARGE_BYTES = 64 * 1024;
+
+/** Collects the outboxes that were written to in this turn and flushes them all at its end, or a little later when much is to be written. */
 export class Flusher {
   readonly #clock: Clock;
   readonly #backlog: Backlog;
@@ -12,6 +25,8 @@ export class Flusher {
   #filled: Outbox[] = [];
   /** The last that an outbox was begun with: whoever begins with the same frame shares it. */
   #parcel: Parcel | undefined;
+  /** The next flush does not begin before this time. */
+  #restsUntil = 0;
 
   /** `shed` is called when there is too much in the backlog: it brings it below its limit. */
   constructor(clock: Clock, backlog: Backlog, shed: () => void) {
@@ -22,7 +37,7 @@ export class Flusher {
 
   /** The first frame for an outbox that was empty. */
   begin(outbox: Outbox, frame: Frame): Parcel {
-    if (this.#filled.push(outbox) === 1) this.#clock.soon(() => this.flush());
+    if (this.#filled.push(outbox) === 1) this.#flushLater();
     if (this.#parcel?.isOnly(frame) !== true) this.#parcel = new Parcel(frame);
     return this.#parcel;
   }
@@ -31,11 +46,31 @@ export class Flusher {
     const filled = this.#filled;
     this.#filled = [];
     this.#parcel = undefined;
+    const begun = this.#clock.now();
+    let frames = 0;
+    let bytes = 0;
     for (const outbox of filled) {
-      outbox.flush();
+      const sent = outbox.flush();
       outbox.checkRoom();
+      frames += sent?.frames ?? 0;
+      bytes += sent?.size ?? 0;
     }
     if (this.#backlog.isOver) this.#shed();
+    this.#rest(begun, frames / filled.length, bytes / filled.length);
+  }
+
+  #flushLater(): void {
+    const left = Math.min(this.#restsUntil - this.#clock.now(), LONGEST_REST_MS);
+    if (left > 0) this.#clock.after(left, () => this.flush());
+    else this.#clock.soon(() => this.flush());
+  }
+
+  /** `framesEach` and `bytesEach` are what was written at once, on average. */
+  #rest(begun: number, framesEach: number, bytesEach: number): void {
+    if (framesEach < 2 || bytesEach > LARGE_BYTES) return;
+    const ended = this.#clock.now();
+    const took = ended - begun;
+    if (took >= SHORT_MS) this.#restsUntil = ended + Math.min(REST * took, LONGEST_REST_MS);
   }
 }
 
@@ -122,13 +157,14 @@ export class Outbox {
     this.#queued = this.#queued === undefined ? this.#flusher.begin(this, frame) : this.#queued.with(frame);
   }
 
-  /** Sends what is queued, now: at the end of the turn, or because the connection is about to be closed. */
-  flush(): void {
+  /** Sends what is queued, now: at the end of the turn, or because the connection is about to be closed. Returns it. */
+  flush(): Parcel | undefined {
     const queued = this.#queued;
-    if (queued === undefined) return;
+    if (queued === undefined) return undefined;
     this.#queued = undefined;
     this.socket.send(queued);
     this.#stuck = this.socket.bufferedBytes > 0;
     if (this.#stuck || this.#counted > 0) this.count();
+    return queued;
   }
 }

@@ -12,6 +12,8 @@ export type Frame = Uint8Array | string;
 export class Parcel implements Payload {
   /** Of all frames, with what stands between them. */
   readonly size: number;
+  /** How many. */
+  readonly frames: number;
   readonly #before: Parcel | undefined;
   readonly #frame: Frame;
   /** What became of this parcel when a frame was last added to it. */
@@ -22,6 +24,7 @@ export class Parcel implements Payload {
   constructor(frame: Frame, before?: Parcel) {
     const size = typeof frame === "string" ? Buffer.byteLength(frame) : frame.length;
     this.size = before === undefined ? size : before.size + 1 + size;
+    this.frames = before === undefined ? 1 : before.frames + 1;
     this.#before = before;
     this.#frame = frame;
   }
