@@ -4,14 +4,13 @@
  *
  * A snapshot is some chunks and then its manifest, in one of two slots in turn: the one before stays whole until its successor is.
  */
-import { promisify } from "node:util";
-import { gunzip, gzip } from "node:zlib";
 import type { Epoch } from "@todoku/protocol";
 import type { Clock } from "../../clock.ts";
-import { FollowedPartition, type Follower, type Reading } from "./follower.ts";
+import type { Follower, Reading } from "./follower.ts";
 import type { OwnTopic } from "./own-topic.ts";
 import { epochOf, type PartitionLog } from "./partition-log.ts";
 import type { PlacedRecord } from "./records.ts";
+import { manifestOf, pack, readWhole, unpack } from "./snapshot-topic.ts";
 
 /** New records after which a snapshot is worth its while. */
 const EVERY_RECORDS = 100_000;
@@ -20,11 +19,8 @@ const EVERY_MS = 3_600_000;
 const LOOK_MS = 60_000;
 /** Before it is packed. */
 const CHUNK_CHARACTERS = 2_000_000;
-const TRIES = 12;
+/** Raised when chunks mean something else than before. */
 const FORMAT = 1;
-
-const pack = promisify(gzip);
-const unpack = promisify<Buffer, Buffer>(gunzip);
 
 interface Manifest {
   readonly format: number;
@@ -60,7 +56,7 @@ export class SnapshotTable implements Reading {
       if (this.#collects(name)) this.#chunks.set(name, { id, packed: value });
       return;
     }
-    const manifest = manifestOf(value);
+    const manifest = manifestOf<Manifest>(value, FORMAT);
     if (manifest) this.#manifests.set(name, manifest);
   }
 
@@ -122,20 +118,13 @@ export class Snapshots {
     if (which === "nothing") return undefined;
     try {
       const of = nameOf(log);
-      const lane = this.#topic.lane(log.followed.partition);
-      const table = new SnapshotTable((key) => key.startsWith(`${of}/`));
-      const { topic } = await this.#topic.follow(lane);
-      const reading = new FollowedPartition({ topic, partition: lane.partition, from: "earliest", reading: table });
-      try {
-        await this.#readToItsEnd(reading);
-      } finally {
-        this.#follower.drop(reading);
-      }
+      const wanted = new SnapshotTable((key) => key.startsWith(`${of}/`));
+      const table = await readWhole(this.#follower, this.#topic, log.followed.partition, wanted);
       const { slot, manifest } = table.newest(of) ?? {};
       const chunks = manifest && slot !== undefined && table.chunks(of, slot, manifest);
       if (!chunks || manifest?.epoch !== epochOf(log.followed.topic)) return undefined;
       log.index.reset(0);
-      for (const chunk of chunks) log.index.restore((await unpack(chunk)).toString());
+      for (const chunk of chunks) log.index.restore(await unpack(chunk));
       log.savedAt = manifest.at;
       if (manifest.lineage) log.recall(manifest.lineage);
       log.followed.reigns.restore(manifest.reigns ?? []);
@@ -189,16 +178,6 @@ export class Snapshots {
   #isDue({ unsaved, savedAt }: PartitionLog): boolean {
     return unsaved >= EVERY_RECORDS || (unsaved > 0 && this.#clock.now() - savedAt >= EVERY_MS);
   }
-
-  async #readToItsEnd(partition: FollowedPartition): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#follower.use(partition);
-      } catch (error) {
-        if (tries === TRIES) throw error;
-      }
-    }
-  }
 }
 
 /** Not of the topic before, nor of the log before it was cut back. */
@@ -208,13 +187,4 @@ function isOf(log: PartitionLog, { epoch, lineage }: Manifest): boolean {
 
 function nameOf({ followed }: PartitionLog): string {
   return `${followed.topic.name}/${followed.partition}`;
-}
-
-function manifestOf(value: Buffer): Manifest | undefined {
-  try {
-    const manifest = JSON.parse(value.toString()) as Manifest;
-    return manifest.format === FORMAT ? manifest : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -8,15 +8,14 @@
  *   Whatever is torn or lost, the one before and the commands after it are there.
  */
 import { createHash } from "node:crypto";
-import { promisify } from "node:util";
-import { gunzip, gzip } from "node:zlib";
 import type { Clock } from "../../../clock.ts";
 import type { KafkaCluster, Topic } from "../cluster.ts";
 import { asBackboneError, unavailable } from "../failure.ts";
-import { FollowedPartition, type Follower, type Reading } from "../follower.ts";
+import type { FollowedPartition, Follower, Reading } from "../follower.ts";
 import type { OwnTopic } from "../own-topic.ts";
 import type { PlacedRecord } from "../records.ts";
 import type { Reigns } from "../reigns.ts";
+import { manifestOf, pack, readWhole, unpack } from "../snapshot-topic.ts";
 import type { QueuePartition } from "./queue-partition.ts";
 import type { StateRow } from "./queue-state.ts";
 
@@ -25,11 +24,6 @@ const FORMAT = 1;
 /** Of rows, before they are packed. */
 const SECTION_CHARACTERS = 1_000_000;
 const PIECE_BYTES = 800 * 1024;
-/** Of reading them to their end. */
-const TRIES = 12;
-
-const pack = promisify(gzip);
-const unpack = promisify<Buffer, Buffer>(gunzip);
 
 interface Manifest {
   readonly format: number;
@@ -75,7 +69,7 @@ export class SnapshotShelf implements Reading {
     this.#shelved.set(id, shelved);
     shelved.at = offset;
     if (place === undefined) {
-      const manifest = manifestOf(value);
+      const manifest = manifestOf<Manifest>(value, FORMAT);
       if (manifest) shelved.manifest = manifest;
     } else shelved.pieces.set(Number(place), this.#collects ? value : undefined);
   }
@@ -139,7 +133,7 @@ export class StateSnapshots {
       if (!sections) continue;
       state.clear();
       for (const section of sections) {
-        for (const line of (await unpack(section)).toString().split("\n")) state.restore(JSON.parse(line) as StateRow);
+        for (const line of (await unpack(section)).split("\n")) state.restore(JSON.parse(line) as StateRow);
       }
       reigns.restore(manifest.reigns);
       return manifest.next;
@@ -195,23 +189,8 @@ export class StateSnapshots {
     for (const key of shelf.before(kept)) await this.#topic.append(lane, { key: Buffer.from(key), value: null });
   }
 
-  /** All that is there, by a reading of its own. */
-  async #read(partition: number): Promise<SnapshotShelf> {
-    const reading = new SnapshotShelf(true);
-    const { topic } = await this.#topic.follow(this.#topic.lane(partition));
-    const followed = new FollowedPartition({ topic, partition, from: "earliest", reading });
-    try {
-      for (let tries = 1; ; tries++) {
-        try {
-          await this.#follower.use(followed);
-          return reading;
-        } catch (error) {
-          if (tries === TRIES) throw error;
-        }
-      }
-    } finally {
-      this.#follower.drop(followed);
-    }
+  #read(partition: number): Promise<SnapshotShelf> {
+    return readWhole(this.#follower, this.#topic, partition, new SnapshotShelf(true));
   }
 
   #warn(error: unknown): void {
@@ -250,13 +229,4 @@ function digestOf(pieces: readonly Buffer[]): string {
   const hash = createHash("sha256");
   for (const piece of pieces) hash.update(piece);
   return hash.digest("base64");
-}
-
-function manifestOf(value: Buffer): Manifest | undefined {
-  try {
-    const manifest = JSON.parse(value.toString()) as Manifest;
-    return manifest.format === FORMAT ? manifest : undefined;
-  } catch {
-    return undefined;
-  }
 }
