@@ -20,10 +20,9 @@ import {
   type Broker,
   type ConnectionOptions,
   type MessageRecord,
-  type RecordsBatch,
 } from "@platformatic/kafka";
 import { asBackboneError, CODE, invalid, unavailable } from "./failure.ts";
-import type { NewRecord } from "./records.ts";
+import type { FetchedRecords, NewRecord } from "./records.ts";
 import type { KafkaSettings } from "./settings.ts";
 
 const CONNECT_MS = 2000;
@@ -51,6 +50,11 @@ export interface Topic {
   readonly replicas: number;
 }
 
+/** A topic that was made anew has another id: what was in the old one is lost. */
+export function epochOf({ id }: Topic): string {
+  return id.replaceAll("-", "").slice(0, 16);
+}
+
 export interface FetchFrom {
   readonly topic: Topic;
   readonly partition: number;
@@ -72,13 +76,11 @@ export interface Batch {
 }
 
 /** What a leader says of one partition. */
-export interface FetchedPartition {
+export interface FetchedPartition extends FetchedRecords {
   readonly errorCode: number;
   /** What is below is committed: nobody has an unfinished transaction there. */
   readonly lastStableOffset: bigint;
   readonly logStartOffset: bigint;
-  readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: bigint }[] | null;
-  readonly records?: readonly RecordsBatch[] | null;
   /** The record before the offset that was asked for is not there: of the epochs up to its, the log has this one, and it ends here. */
   readonly divergingEpoch?: { readonly epoch: number; readonly endOffset: bigint };
 }

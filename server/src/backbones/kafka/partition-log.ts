@@ -2,11 +2,10 @@
 import type { Epoch } from "@todoku/protocol";
 import type { Frame } from "../contract.ts";
 import { ChannelIndex } from "./channel-index.ts";
-import type { Topic } from "./cluster.ts";
+import { epochOf, type Topic } from "./cluster.ts";
 import { FollowedPartition, type Reading } from "./follower.ts";
 import { partitionOf } from "./partition-of.ts";
 import { meaningOf, type Meaning, type PlacedRecord } from "./records.ts";
-import type { Snapshots } from "./snapshots.ts";
 
 export interface PartitionLogOptions {
   readonly topic: Topic;
@@ -16,11 +15,10 @@ export interface PartitionLogOptions {
   readonly positions: number;
   /** Called with each new message once the partition is live. */
   readonly announce: (channel: string, frame: Frame) => void;
-  readonly snapshots: Snapshots;
+  /** Brings the log to where somebody kept it; resolves with where to go on, or undefined if it is to be read from its beginning. */
+  readonly restore: (log: PartitionLog) => Promise<number | undefined>;
   /** Called once, when a key was forgotten so long after its record (ms), for its position, though its window was not over. */
   readonly forgotten: (afterMs: number) => void;
-  /** What is known of it, by anybody, is not to be trusted: it is read from its beginning. */
-  readonly afresh?: boolean;
 }
 
 /** Older epochs that are remembered. Who comes from one that is older is told of a gap. */
@@ -33,24 +31,22 @@ export class PartitionLog implements Reading {
   /** The log was cut back: up to here it is what was read; absent otherwise. */
   cutAt: number | undefined;
   #lineage: Required<Epoch>;
-  readonly #afresh: boolean;
   /** Records that no snapshot has. */
   unsaved = 0;
   /** When the newest snapshot was made; ms since 1970. */
   savedAt = 0;
   readonly #announce: PartitionLogOptions["announce"];
-  readonly #snapshots: Snapshots;
+  readonly #restore: PartitionLogOptions["restore"];
   #forgotten: PartitionLogOptions["forgotten"] | undefined;
 
   constructor(options: PartitionLogOptions) {
-    const { topic, partition, namespace, positions, announce, snapshots, forgotten, afresh = false } = options;
+    const { topic, partition, namespace, positions, announce, restore, forgotten } = options;
     this.#forgotten = forgotten;
     this.namespace = namespace;
     this.#lineage = { epoch: epochOf(topic), forks: [] };
-    this.#afresh = afresh;
     this.index = new ChannelIndex(positions);
     this.#announce = announce;
-    this.#snapshots = snapshots;
+    this.#restore = restore;
     this.followed = new FollowedPartition({ topic, partition, from: "earliest", reading: this });
   }
 
@@ -102,7 +98,7 @@ export class PartitionLog implements Reading {
   }
 
   restore(): Promise<number | undefined> {
-    return this.#snapshots.load(this, this.#afresh ? "nothing" : "the newest");
+    return this.#restore(this);
   }
 
   /** What a snapshot says; of a topic's first epoch it says nothing. */
@@ -124,9 +120,4 @@ export class PartitionLog implements Reading {
   reset(start: number): void {
     this.index.reset(start);
   }
-}
-
-/** A topic that was made anew has another id: what was in the old one is lost. */
-export function epochOf({ id }: Topic): string {
-  return id.replaceAll("-", "").slice(0, 16);
 }

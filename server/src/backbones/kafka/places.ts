@@ -105,11 +105,11 @@ export class Places {
     // A topic that was deleted and made again is another one.
     if (!known || (now && now.id !== known.followed.topic.id)) {
       const topic = now ?? (await this.#topics.ensure(logTopic(place.namespace, this.#settings)));
-      if (place.log === known) place.log = this.#begin(place, topic, false);
+      if (place.log === known) place.log = this.#begin(place, topic, "the newest");
     } else if (known.cutAt !== undefined) {
       const { topic } = known.followed;
       place.telling ??= this.#tellOfFork(known, known.cutAt)
-        .then(() => void (place.log = this.#begin(place, topic, true)))
+        .then(() => void (place.log = this.#begin(place, topic, "nothing")))
         .finally(() => (place.telling = undefined));
       await place.telling;
     }
@@ -118,16 +118,18 @@ export class Places {
     return log;
   }
 
-  #begin({ namespace, partition }: Place, topic: Topic, afresh: boolean): PartitionLog {
+  /** `restored`: the snapshot that is to be trusted; "nothing" where the log was cut back, and it is read from its beginning. */
+  #begin({ namespace, partition }: Place, topic: Topic, restored: "the newest" | "nothing"): PartitionLog {
     const positions = this.#settings.dedupe_positions;
-    const [announce, snapshots] = [this.#announce, this.#snapshots];
+    const announce = this.#announce;
+    const restore = (log: PartitionLog): Promise<number | undefined> => this.#snapshots.load(log, restored);
     const forgotten = (afterMs: number): void =>
       process.emitWarning(
         `[${this.#cluster.name}] ${topic.name}/${partition} had ${positions.toLocaleString("en")} records within ${Math.ceil(afterMs / 1000)} s, and ` +
           "keys are remembered for as many: a publish that is repeated later, though within the dedupe of its namespace, is stored again. " +
           `Raise dedupe_positions on all gateways at once, or have more partitions`,
       );
-    return new PartitionLog({ topic, partition, namespace, positions, announce, snapshots, forgotten, afresh });
+    return new PartitionLog({ topic, partition, namespace, positions, announce, restore, forgotten });
   }
 
   /** Says in the log that its history parts here, for all readers alike. @throws BackboneError when it cannot be said now. */

@@ -1,7 +1,7 @@
 /** Records as a partition has them, and our messages in them. */
+import type { RecordsBatch } from "@platformatic/kafka";
 import { checkChannel, namespaceOf, type ClientInfo, type Epoch, type Position } from "@todoku/protocol";
 import type { AppendOptions, Message } from "../contract.ts";
-import type { FetchedPartition } from "./cluster.ts";
 
 /** A record to be written. */
 export interface NewRecord {
@@ -10,6 +10,12 @@ export interface NewRecord {
   readonly value: Buffer | null;
   readonly headers?: Map<Buffer, Buffer>;
   readonly timestamp?: bigint;
+}
+
+/** The records of one partition, as a fetch brings them. */
+export interface FetchedRecords {
+  readonly records?: readonly RecordsBatch[] | null;
+  readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: bigint }[] | null;
 }
 
 /** A record at its place in a partition. */
@@ -121,7 +127,7 @@ export function meaningOf(record: PlacedRecord, namespace: string, partition: nu
 
 /** The records of a fetch, in order; those of transactions that were aborted left out. `next` is where to go on. */
 export function placedRecords(
-  { records, abortedTransactions }: FetchedPartition,
+  { records, abortedTransactions }: FetchedRecords,
   from: number,
 ): { readonly records: readonly PlacedRecord[]; readonly next: number } {
   const found: PlacedRecord[] = [];

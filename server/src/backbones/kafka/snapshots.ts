@@ -6,9 +6,10 @@
  */
 import type { Epoch } from "@todoku/protocol";
 import type { Clock } from "../../clock.ts";
+import { epochOf } from "./cluster.ts";
 import type { Follower, Reading } from "./follower.ts";
 import type { OwnTopic } from "./own-topic.ts";
-import { epochOf, type PartitionLog } from "./partition-log.ts";
+import type { PartitionLog } from "./partition-log.ts";
 import type { PlacedRecord } from "./records.ts";
 import { manifestOf, pack, readWhole, unpack } from "./snapshot-topic.ts";
 
