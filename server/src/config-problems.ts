@@ -1,7 +1,7 @@
 /** What is wrong with a configuration, in words: the key, its value and what it must be, and where it stands. */
 import type { z } from "zod";
 import { configJsonSchema, propertiesOf, schemaAt } from "./config-json-schema.ts";
-import { redact } from "./logger.ts";
+import { redact } from "./redact.ts";
 import { nearest } from "./nearest.ts";
 
 /** Where a key stands, as ` (file, line 3)`; empty where that is not known. */

@@ -1,6 +1,7 @@
 /** What the program writes about itself: lines of JSON on standard error. Never a payload, a token or a key. */
 import { pino, type DestinationStream, type Logger } from "pino";
 import type { Config } from "./config.ts";
+import { redact } from "./redact.ts";
 
 export type { Logger } from "pino";
 
@@ -34,13 +35,4 @@ function describe(error: unknown, depth: number): unknown {
     stack: redact(stack ?? ""),
     ...(cause !== undefined && depth < DEEPEST_CAUSE && { cause: describe(cause, depth + 1) }),
   };
-}
-
-/** URLs without their passwords and query strings. */
-export function redact(text: string): string {
-  return text.replace(
-    /([a-z][a-z0-9+.-]*:\/\/)([^\s/@]+@)?([^\s?]*)(\?\S*)?/gi,
-    (_, scheme: string, login: string | undefined, rest: string, query: string | undefined) =>
-      `${scheme}${login ? "***@" : ""}${rest}${query ? "?***" : ""}`,
-  );
 }

@@ -8,7 +8,8 @@ import { API_KEY, RunningApi, SECRET, TEST_CONFIG, TestClient, withFolder } from
 import { signToken } from "./auth/token.ts";
 import type { ConfigInput } from "./config.ts";
 import type { Hooks } from "./hooks.ts";
-import { createLogger, redact } from "./logger.ts";
+import { createLogger } from "./logger.ts";
+import { redact } from "./redact.ts";
 import { WEBSOCKET_PATH } from "./server.ts";
 
 const PAYLOAD = "the-payload-is-nobodys-business";

@@ -4,7 +4,7 @@ import { systemClock } from "../clock.ts";
 import type { Config, NamespaceConfig } from "../config.ts";
 import { ConfigError } from "../config-error.ts";
 import { CONFIG_FILE, readConfig } from "../config-file.ts";
-import { redact } from "../logger.ts";
+import { redact } from "../redact.ts";
 import type { Namespace, Namespaces } from "../namespaces/namespace.ts";
 import { openNamespaces } from "../namespaces/open.ts";
 import { preflight } from "../preflight.ts";

@@ -1,7 +1,7 @@
 /** The configuration as it takes effect: every key with its value, written the way a file writes it. */
 import type { ConfigInput } from "../config.ts";
 import { configJsonSchema, type Schema } from "../config-json-schema.ts";
-import { redact } from "../logger.ts";
+import { redact } from "../redact.ts";
 
 const HIDDEN = "***";
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The program `todoku`. */
-import { createLogger, redact } from "../logger.ts";
+import { createLogger } from "../logger.ts";
+import { redact } from "../redact.ts";
 import { EXIT } from "./command.ts";
 import { processTerminal } from "./process-terminal.ts";
 import { run } from "./run.ts";

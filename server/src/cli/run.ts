@@ -1,7 +1,7 @@
 /** Finds the command that was called, runs it, and explains what went wrong. */
 import { BackboneError } from "../backbones/contract.ts";
 import { ConfigError } from "../config-error.ts";
-import { redact } from "../logger.ts";
+import { redact } from "../redact.ts";
 import { nearest } from "../nearest.ts";
 import { VERSION } from "../version.ts";
 import { parseArguments } from "./arguments.ts";

@@ -1,7 +1,7 @@
 /** The Redis servers behind a backbone, whatever their topology: who holds a key, and connections to each. */
 import { readFileSync } from "node:fs";
 import type { Redis, RedisOptions } from "ioredis";
-import { redact } from "../../logger.ts";
+import { redact } from "../../redact.ts";
 import { BackboneError } from "../contract.ts";
 import { asBackboneError } from "./failure.ts";
 import { LastingRedis } from "./lasting-redis.ts";

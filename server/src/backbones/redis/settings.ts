@@ -1,7 +1,7 @@
 /** The settings that all Redis backbones share: where the servers are, and how to get in. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { redact } from "../../logger.ts";
+import { redact } from "../../redact.ts";
 
 const tls = z
   .strictObject({

@@ -1,6 +1,6 @@
 /** What a failed query means for the platform. */
 import { BackboneError } from "../../backbones/contract.ts";
-import { redact } from "../../logger.ts";
+import { redact } from "../../redact.ts";
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html: login refused, no such database, no rights, wrong tables. */
 const INVALID = /^(28|3D|42)/;
