@@ -3,8 +3,8 @@ import { MEASURED_COSTS } from "../advise/measured-costs.ts";
 import { DELIVERIES, type Delivery } from "../backbones/contract.ts";
 import { nearest } from "../nearest.ts";
 import { parseBytes } from "../units.ts";
-import { countOf, refuseMore, type Arguments } from "./arguments.ts";
-import { EXIT, HELP, JSON_LINES, UsageError, type Command, type Terminal } from "./command.ts";
+import { countOf, refuseMore } from "./arguments.ts";
+import { EXIT, HELP, JSON_LINES, UsageError, type Arguments, type Command, type Terminal } from "./command.ts";
 
 const DEFAULT_CORES = 4;
 /** Clients come and go: a phone's connection lasts minutes. */

@@ -1,16 +1,9 @@
-/** What a command was called with, and what is wrong with it. */
+/** Reads what a command was called with, and says what is wrong with it. */
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { checkChannel, type Json } from "@todoku/protocol";
 import { nearest } from "../nearest.ts";
 import { parseDuration } from "../units.ts";
-import { UsageError, type Command } from "./command.ts";
-
-export interface Arguments {
-  readonly words: readonly string[];
-  text(option: string): string | undefined;
-  texts(option: string): readonly string[];
-  flag(option: string): boolean;
-}
+import { UsageError, type Arguments, type Command } from "./command.ts";
 
 /** @throws UsageError that names the option, and the known one nearest to it. */
 export function parseArguments(command: Command, argv: readonly string[]): Arguments {

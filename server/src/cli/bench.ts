@@ -1,7 +1,7 @@
 import { runLoad, type Latency, type LoadProgress, type LoadResult } from "../load/load-run.ts";
 import { LEAST_BYTES } from "../load/stamp.ts";
 import { WEBSOCKET_PATH } from "../server.ts";
-import { channelOf, countOf, refuseMore, type Arguments } from "./arguments.ts";
+import { channelOf, countOf, refuseMore } from "./arguments.ts";
 import { connectionTokenOf, reach, TOKEN_OPTIONS } from "./client.ts";
 import {
   CommandError,
@@ -10,6 +10,7 @@ import {
   JSON_LINES,
   UsageError,
   URL_OPTION,
+  type Arguments,
   type Command,
   type Option,
   type Terminal,

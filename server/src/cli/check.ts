@@ -9,8 +9,8 @@ import type { Namespace, Namespaces } from "../namespaces/namespace.ts";
 import { openNamespaces } from "../namespaces/open.ts";
 import { preflight } from "../preflight.ts";
 import { formatDuration } from "../units.ts";
-import { refuseMore, type Arguments } from "./arguments.ts";
-import { CONFIG, EXIT, HELP, type Command, type Terminal } from "./command.ts";
+import { refuseMore } from "./arguments.ts";
+import { CONFIG, EXIT, HELP, type Arguments, type Command, type Terminal } from "./command.ts";
 import { paint } from "./paint.ts";
 
 const RIGHTS = ["subscribe", "publish", "history", "presence"] as const;

@@ -3,8 +3,7 @@ import { CLOSES, ERRORS, Todoku, type TodokuError, type TodokuOptions } from "@t
 import { signToken } from "../auth/token.ts";
 import { WEBSOCKET_PATH } from "../server.ts";
 import { unanswered } from "./api-client.ts";
-import type { Arguments } from "./arguments.ts";
-import { CommandError, EXIT, UsageError, type Option, type Terminal } from "./command.ts";
+import { CommandError, EXIT, UsageError, type Arguments, type Option, type Terminal } from "./command.ts";
 import { serverAddress, type ServerAddress } from "./server-address.ts";
 
 const REACH_MS = 10_000;

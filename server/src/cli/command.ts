@@ -1,6 +1,5 @@
 /** What a command of the program is made of. */
 import type { Readable } from "node:stream";
-import type { Arguments } from "./arguments.ts";
 
 /** How the process ends. */
 export const EXIT = {
@@ -44,6 +43,14 @@ export interface Command {
   readonly examples: readonly string[];
   /** Resolves with the exit code. */
   readonly run: (args: Arguments, terminal: Terminal) => Promise<number>;
+}
+
+/** What a command was called with. */
+export interface Arguments {
+  readonly words: readonly string[];
+  text(option: string): string | undefined;
+  texts(option: string): readonly string[];
+  flag(option: string): boolean;
 }
 
 /** Where a command reads and writes. */

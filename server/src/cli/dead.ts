@@ -1,7 +1,17 @@
 import type { z } from "zod";
 import { ApiClient } from "./api-client.ts";
-import { countOf, queueOf, type Arguments } from "./arguments.ts";
-import { API_KEY, EXIT, HELP, JSON_LINES, UsageError, URL_OPTION, type Command, type Terminal } from "./command.ts";
+import { countOf, queueOf } from "./arguments.ts";
+import {
+  API_KEY,
+  EXIT,
+  HELP,
+  JSON_LINES,
+  UsageError,
+  URL_OPTION,
+  type Arguments,
+  type Command,
+  type Terminal,
+} from "./command.ts";
 import { counted, deadLetters } from "./queue-calls.ts";
 import { serverAddress } from "./server-address.ts";
 

@@ -1,7 +1,7 @@
 import { ERRORS, type Json } from "@todoku/protocol";
 import { z } from "zod";
 import { ApiClient, ApiRefusal } from "./api-client.ts";
-import { channelOf, countOf, refuseMore, type Arguments } from "./arguments.ts";
+import { channelOf, countOf, refuseMore } from "./arguments.ts";
 import {
   API_KEY,
   CommandError,
@@ -10,6 +10,7 @@ import {
   JSON_LINES,
   UsageError,
   URL_OPTION,
+  type Arguments,
   type Command,
   type Terminal,
 } from "./command.ts";

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Json } from "@todoku/protocol";
 import { z } from "zod";
 import { ApiClient } from "./api-client.ts";
-import { channelOf, durationOf, parseJson, refuseMore, type Arguments } from "./arguments.ts";
+import { channelOf, durationOf, parseJson, refuseMore } from "./arguments.ts";
 import {
   API_KEY,
   CommandError,
@@ -12,6 +12,7 @@ import {
   JSON_LINES,
   UsageError,
   URL_OPTION,
+  type Arguments,
   type Command,
   type Terminal,
 } from "./command.ts";

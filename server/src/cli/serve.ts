@@ -10,8 +10,17 @@ import { startServer, WEBSOCKET_PATH, type RunningServer } from "../server.ts";
 import { VERSION } from "../version.ts";
 import { formatDuration } from "../units.ts";
 import { Supervisor, type SupervisorOptions } from "../workers/supervisor.ts";
-import { refuseMore, type Arguments } from "./arguments.ts";
-import { CommandError, CONFIG, EXIT, HELP, UsageError, type Command, type Terminal } from "./command.ts";
+import { refuseMore } from "./arguments.ts";
+import {
+  CommandError,
+  CONFIG,
+  EXIT,
+  HELP,
+  UsageError,
+  type Arguments,
+  type Command,
+  type Terminal,
+} from "./command.ts";
 import { paint } from "./paint.ts";
 
 const PROGRESS_MS = 1000;

@@ -4,9 +4,8 @@ import path from "node:path";
 import type { Config } from "../config.ts";
 import { CONFIG_FILE, loadConfig } from "../config-file.ts";
 import { WEBSOCKET_PATH } from "../server.ts";
-import { UsageError, type Terminal } from "./command.ts";
+import { UsageError, type Arguments, type Terminal } from "./command.ts";
 import { signingWith, type Signing } from "./signing.ts";
-import type { Arguments } from "./arguments.ts";
 
 const STANDARD_URL = "http://localhost:8000";
 

@@ -1,5 +1,5 @@
 import { type Gap, type Message, type Subscription, type Todoku } from "@todoku/client";
-import { channelOf, countOf, type Arguments } from "./arguments.ts";
+import { channelOf, countOf } from "./arguments.ts";
 import { clientOf, exitOf, refusal, TOKEN_OPTIONS } from "./client.ts";
 import {
   CommandError,
@@ -9,6 +9,7 @@ import {
   UNREAD,
   UsageError,
   URL_OPTION,
+  type Arguments,
   type Command,
   type Terminal,
 } from "./command.ts";

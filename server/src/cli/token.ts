@@ -1,8 +1,17 @@
 import { signToken } from "../auth/token.ts";
 import { loadConfig } from "../config-file.ts";
 import { signingWith, type Signing } from "./signing.ts";
-import { channelOf, durationOf, parseJson, refuseMore, type Arguments } from "./arguments.ts";
-import { CommandError, CONFIG, EXIT, HELP, UsageError, type Command, type Terminal } from "./command.ts";
+import { channelOf, durationOf, parseJson, refuseMore } from "./arguments.ts";
+import {
+  CommandError,
+  CONFIG,
+  EXIT,
+  HELP,
+  UsageError,
+  type Arguments,
+  type Command,
+  type Terminal,
+} from "./command.ts";
 
 const DAY_MS = 86_400_000;
 
