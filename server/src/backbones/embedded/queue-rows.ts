@@ -1,7 +1,7 @@
 /** The rows of queues, beside the messages in the same LMDB environment, and so in the same transactions. */
 import type { Database, RootDatabase } from "lmdb";
 import type { DeadRow, JobRow, QueueRow, QueueTables, StateRow } from "../local-queue/tables.ts";
-import type { KeyRow } from "./store.ts";
+import type { KeyRows } from "./key-rows.ts";
 
 export class QueueRows implements QueueTables {
   readonly queues: Database<QueueRow, string>;
@@ -9,22 +9,15 @@ export class QueueRows implements QueueTables {
   readonly states: Database<StateRow, [string, string, number]>;
   readonly dues: Database<true, [string, string, number, number]>;
   readonly dead: Database<DeadRow, [string, number]>;
-  readonly #keys: Database<KeyRow, [string, string]>;
-  readonly #expiries: Database<true, [number, string, string]>;
+  readonly #keys: KeyRows;
 
-  /** A queue's idempotency keys lie among those of the channels: no channel has a queue's name. */
-  constructor(
-    root: RootDatabase<unknown, string>,
-    keys: Database<KeyRow, [string, string]>,
-    expiries: Database<true, [number, string, string]>,
-  ) {
+  constructor(root: RootDatabase<unknown, string>, keys: KeyRows) {
     this.queues = root.openDB({ name: "queues" });
     this.jobs = root.openDB({ name: "jobs" });
     this.states = root.openDB({ name: "job-states" });
     this.dues = root.openDB({ name: "job-dues" });
     this.dead = root.openDB({ name: "dead-letters" });
     this.#keys = keys;
-    this.#expiries = expiries;
   }
 
   get all(): readonly Pick<Database, "getStats">[] {
@@ -32,12 +25,10 @@ export class QueueRows implements QueueTables {
   }
 
   knows(queue: string, key: string, now: number): boolean {
-    return (this.#keys.get([queue, key])?.[1] ?? 0) > now;
+    return this.#keys.find(queue, key, now) !== undefined;
   }
 
   remember(queue: string, key: string, windowMs: number, now: number): void {
-    const until = now + windowMs;
-    this.#keys.putSync([queue, key], [0, until]);
-    this.#expiries.putSync([until, queue, key], true);
+    this.#keys.remember(queue, key, 0, now + windowMs);
   }
 }

@@ -26,27 +26,21 @@ export function schedule(store: Store, channel: string, row: ChannelRow, oldestT
 
 /** Whether a sweep would find something; only reads. */
 export function isAnythingDue(store: Store, now: number): boolean {
-  for (const _ of store.expiries.getKeys({ end: [now, "", ""], limit: 1 })) return true;
+  if (store.keys.isAnyOver(now)) return true;
   for (const _ of store.dues.getKeys({ end: [now, ""], limit: 1 })) return true;
   return false;
 }
 
 /** Removes messages that are too old and keys whose window is over, at most `most` of each. Returns whether some are left. */
 export function sweep(store: Store, now: number, most: number): boolean {
-  const expired = Array.from(store.expiries.getKeys({ end: [now, "", ""], limit: most }));
-  for (const key of expired) {
-    const [until, channel, name] = key;
-    store.expiries.removeSync(key);
-    // A key that was stored again since has a later end.
-    if (store.keys.get([channel, name])?.[1] === until) store.keys.removeSync([channel, name]);
-  }
+  const forgotten = store.keys.sweep(now, most);
   const due = Array.from(store.dues.getKeys({ end: [now, ""], limit: most }));
   let left = most;
   for (const key of due) {
     if (left <= 0) break;
     left -= sweepChannel(store, key, now, left);
   }
-  return expired.length === most || left <= 0;
+  return forgotten === most || left <= 0;
 }
 
 function sweepChannel(store: Store, due: [number, string], now: number, most: number): number {

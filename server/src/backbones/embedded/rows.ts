@@ -37,17 +37,13 @@ export function appendRow(
   const { epoch } = store;
   const row = store.channels.open(channel);
   if (dedupe) {
-    const [known, until] = store.keys.get([channel, dedupe.key]) ?? [0, 0];
-    if (until > now) return { epoch, offset: known, duplicate: true };
+    const known = store.keys.find(channel, dedupe.key, now);
+    if (known !== undefined) return { epoch, offset: known, duplicate: true };
   }
   const bytes = Buffer.byteLength(message.data);
   room?.take(bytes);
   row.head++;
-  if (dedupe) {
-    const until = now + dedupe.windowMs;
-    store.keys.putSync([channel, dedupe.key], [row.head, until]);
-    store.expiries.putSync([until, channel, dedupe.key], true);
-  }
+  if (dedupe) store.keys.remember(channel, dedupe.key, row.head, now + dedupe.windowMs);
   row.bytes += bytes;
   row.retention = retention;
   store.messages.putSync([channel, row.head], toRow(message));

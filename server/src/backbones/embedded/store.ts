@@ -4,15 +4,13 @@ import path from "node:path";
 import { open, type Database, type RootDatabase } from "lmdb";
 import { BackboneError, type Cursor, type Message } from "../contract.ts";
 import { ChannelRows } from "./channel-rows.ts";
+import { KeyRows } from "./key-rows.ts";
 import { QueueRows } from "./queue-rows.ts";
 
 // Rows of which there are many are lists: the names of fields would be stored with each.
 
 /** `[id, time, data, info?, tags?]`. */
 export type MessageRow = [string, number, string, Message["info"]?, Message["tags"]?];
-
-/** `[offset, until]`. */
-export type KeyRow = [number, number];
 
 export interface CursorRow {
   fence: number;
@@ -33,10 +31,7 @@ export class Store {
   /** `[channel, offset]`. */
   readonly messages: Database<MessageRow, [string, number]>;
   readonly channels: ChannelRows;
-  /** `[channel, key]`. */
-  readonly keys: Database<KeyRow, [string, string]>;
-  /** `[until, channel, key]`: the keys in the order in which they are forgotten. */
-  readonly expiries: Database<true, [number, string, string]>;
+  readonly keys: KeyRows;
   /** `[due, channel]`: the channels in the order in which their oldest message reaches its age. */
   readonly dues: Database<true, [number, string]>;
   readonly cursors: Database<CursorRow, string>;
@@ -48,11 +43,10 @@ export class Store {
     this.root = root;
     this.messages = root.openDB({ name: "messages" });
     this.channels = new ChannelRows(root);
-    this.keys = root.openDB({ name: "keys" });
-    this.expiries = root.openDB({ name: "expiries" });
+    this.keys = new KeyRows(root);
     this.dues = root.openDB({ name: "dues" });
     this.cursors = root.openDB({ name: "cursors" });
-    this.queues = new QueueRows(root, this.keys, this.expiries);
+    this.queues = new QueueRows(root, this.keys);
     this.epoch = epoch;
   }
 
@@ -89,7 +83,7 @@ export class Store {
     let pages = 0;
     let end = 0;
     let bytesPerPage = 0;
-    const own = [this.messages, this.channels.table, this.keys, this.expiries, this.dues, this.cursors];
+    const own = [this.messages, this.channels.table, ...this.keys.tables, this.dues, this.cursors];
     for (const table of [...own, ...this.queues.all]) {
       const stats = table.getStats() as PageCounts;
       pages += stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;

@@ -36,8 +36,7 @@ function fill(store: Store, clock: ManualClock, channels: number, each: number):
 
 const rows = (store: Store): number[] => [
   store.messages.getCount(),
-  store.keys.getCount(),
-  store.expiries.getCount(),
+  ...store.keys.tables.map((table) => table.getCount()),
   store.dues.getCount(),
 ];
 
