@@ -18,6 +18,14 @@ import type {
 const PATIENCE_MS = 10_000;
 export const KEEP: AppendOptions = { retention: {} };
 
+/** The clock that a store measures age, windows and leases by. */
+export interface StoreClock {
+  /** Moves it; absent where it cannot be moved. */
+  advance?(ms: number): Promise<void>;
+  /** What it says, in ms since 1970; absent where it is this process's. */
+  now?(): number;
+}
+
 /** One obligation of the contract. */
 export interface Rule {
   readonly title: string;

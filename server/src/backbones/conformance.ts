@@ -6,22 +6,18 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { BUS_RULES } from "./bus-conformance.ts";
-import { Case, KEEP, offsets, signal, type Rule } from "./conformance-case.ts";
+import { Case, KEEP, offsets, signal, type Rule, type StoreClock } from "./conformance-case.ts";
 import { BackboneError, type Backbone, type Position, type Range } from "./contract.ts";
 import { CURSOR_RULES } from "./cursors-conformance.ts";
 import { LOG_RULES } from "./log-conformance.ts";
-import { queueConformance } from "./queue-conformance.ts";
+import { queueConformance } from "./queue-conformance/queue-conformance.ts";
 
 /** How the suite gets at a backbone. */
-export interface ConformanceHarness {
+export interface ConformanceHarness extends StoreClock {
   /** Makes one more instance on the same store and opens it. Where the store belongs to one process, instances may share it in process. */
   open(): Promise<Backbone>;
   /** Restarts the store in the middle of a test: afterwards instances made before work again or are replaced by `open`. */
   restart(): Promise<void>;
-  /** Moves the clock that the store measures age and windows by; absent where that clock cannot be moved. */
-  advance?(ms: number): Promise<void>;
-  /** What that clock says, in ms since 1970; absent where it is this process's. */
-  now?(): number;
   /** Ends everything. */
   close(): Promise<void>;
 }
@@ -62,7 +58,7 @@ export function conformance(name: string, makeHarness: () => Promise<Conformance
       one = await harness.open();
       other = await harness.open();
     };
-    queueConformance(name, () => ({ harness, one, other, restart }));
+    queueConformance(name, () => ({ clock: harness, one, other, restart }));
 
     test("what was stored outlives a restart of the store, or the epoch changes", async (context) => {
       if (!one.log) {
