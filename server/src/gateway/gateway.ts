@@ -150,7 +150,7 @@ export class Gateway {
   /** Cuts those for which most waits, until all together wait for no more than they may. */
   #shed(): void {
     const { open, backlog } = this.#context;
-    const waiting = [...open].map((session) => ({ session, bytes: session.outbox.count() }));
+    const waiting = [...open].map((session) => ({ session, bytes: session.outbox.recount() }));
     waiting.sort((a, b) => b.bytes - a.bytes);
     let left = waiting.reduce((sum, { bytes }) => sum + bytes, 0);
     for (const { session, bytes } of waiting) {

@@ -13,6 +13,7 @@ const frame = (content: string): Uint8Array => new TextEncoder().encode(content)
 class KeepingSocket implements Socket {
   readonly sent: Uint8Array[] = [];
   bufferedBytes = 0;
+  uncompressedBytes = 0;
   readonly #sending: () => void;
 
   constructor(sending: () => void) {
@@ -42,10 +43,9 @@ class SlowClock extends ManualClock {
 
 function outboxes(
   count: number,
-  { limit = 100, clock = new SlowClock() } = {},
+  { limit = 100, clock = new SlowClock(), backlog = new Backlog(Number.POSITIVE_INFINITY), shed = () => {} } = {},
 ): { outbox: Outbox; socket: KeepingSocket; rooms: number[] }[] {
-  const backlog = new Backlog(Number.POSITIVE_INFINITY);
-  const flusher = new Flusher(clock, backlog, () => {});
+  const flusher = new Flusher(clock, backlog, shed);
   return Array.from({ length: count }, () => {
     const socket = new KeepingSocket(() => clock.spend(clock.sendMs));
     const rooms: number[] = [];
@@ -158,4 +158,33 @@ test("nothing gathers for long, however long a flush took and whatever becomes o
   assert.equal(one.socket.sent.length, 3);
   await clock.advance(1);
   assert.equal(one.socket.sent.map(text).at(-1), "behind a minute");
+});
+
+test("what a client had no turn to take yet, or what waits to be compressed, is no backlog; what it did not take is, until it is gone", async () => {
+  const backlog = new Backlog(100);
+  let shed = 0;
+  const [reading, compressed, slow] = outboxes(3, { limit: 1000, backlog, shed: () => shed++ });
+  assert.ok(reading && compressed && slow);
+  for (const { outbox, socket } of [reading, compressed, slow]) {
+    outbox.push(frame("x".repeat(200)));
+    socket.bufferedBytes = 200;
+  }
+  compressed.socket.uncompressedBytes = 200;
+  // Held over the end of the turn, as TLS does, and then taken.
+  setImmediate(() => (reading.socket.bufferedBytes = 0));
+  await settle();
+  assert.deepEqual(
+    [reading, compressed, slow].map(({ outbox }) => outbox.recount()),
+    [0, 0, 200],
+  );
+  assert.equal(shed, 1);
+  assert.deepEqual(
+    [reading, compressed, slow].map(({ outbox }) => outbox.hasRoom()),
+    [true, true, false],
+  );
+  slow.outbox.push(frame("more"));
+  slow.outbox.gone();
+  await settle();
+  assert.equal(slow.outbox.recount(), 0);
+  assert.equal(backlog.isFull, false);
 });

@@ -23,6 +23,8 @@ export class Flusher {
   readonly #backlog: Backlog;
   readonly #shed: () => void;
   #filled: Outbox[] = [];
+  /** Whose socket did not get rid at once of what it was sent last. */
+  #slow: Outbox[] = [];
   /** The last that an outbox was begun with: whoever begins with the same frame shares it. */
   #parcel: Parcel | undefined;
   /** The next flush does not begin before this time. */
@@ -59,6 +61,20 @@ export class Flusher {
     this.#rest(begun, frames / filled.length, bytes / filled.length);
   }
 
+  /**
+   * The outbox's socket still holds what it was sent in this turn. That tells nothing yet: TLS always takes until the next one. What it holds then
+   * waits for the client.
+   */
+  lookAt(outbox: Outbox): void {
+    if (this.#slow.push(outbox) > 1) return;
+    this.#clock.soon(() => {
+      const slow = this.#slow;
+      this.#slow = [];
+      for (const each of slow) each.count();
+      if (this.#backlog.isOver) this.#shed();
+    });
+  }
+
   #flushLater(): void {
     const left = Math.min(this.#restsUntil - this.#clock.now(), LONGEST_REST_MS);
     if (left > 0) this.#clock.after(left, () => this.flush());
@@ -93,8 +109,9 @@ export class Outbox {
   /** The socket did not get rid at once of what it was sent last: only then is it asked how much waits. */
   #stuck = false;
   #refused = false;
-  /** What of the backlog is this one's, as last looked at. */
+  /** What of the backlog is this one's, as last looked at: what the client had a turn to take, and did not. */
   #counted = 0;
+  #gone = false;
 
   constructor(
     socket: Socket,
@@ -128,7 +145,7 @@ export class Outbox {
 
   /** To be called whenever bytes have left; half the bound must be free before publications are let in again. */
   checkRoom(): void {
-    if (this.#counted > 0) this.count();
+    this.recount();
     if (!this.#refused || this.waitingBytes * 2 > this.#limit || this.#isPressed) return;
     this.#refused = false;
     this.#owner.hasRoomAgain();
@@ -136,18 +153,30 @@ export class Outbox {
 
   /** Too much waits for all together, and something of it for this one. */
   get #isPressed(): boolean {
-    return this.#stuck && this.#backlog.isFull && this.socket.bufferedBytes > 0;
+    return this.#counted > 0 && this.#backlog.isFull && this.#untakenBytes > 0;
   }
 
-  /** Takes what waits in the socket into the backlog's count. Returns how much that is. */
-  count(): number {
-    const bytes = this.#stuck ? this.socket.bufferedBytes : 0;
+  /** Bytes that the system was offered, and did not take for the client takes none. */
+  get #untakenBytes(): number {
+    return this.#stuck ? this.socket.bufferedBytes - (this.socket.uncompressedBytes ?? 0) : 0;
+  }
+
+  /** Takes what waits in the socket into the backlog's count. */
+  count(): void {
+    const bytes = this.#untakenBytes;
     this.#backlog.grow(bytes - this.#counted);
-    return (this.#counted = bytes);
+    this.#counted = bytes;
+  }
+
+  /** Counts again what was counted before. Returns how many bytes are left of it. */
+  recount(): number {
+    if (this.#counted > 0) this.count();
+    return this.#counted;
   }
 
   /** The socket is no more. */
   gone(): void {
+    this.#gone = true;
     this.#stuck = false;
     this.count();
   }
@@ -160,11 +189,12 @@ export class Outbox {
   /** Sends what is queued, now: at the end of the turn, or because the connection is about to be closed. Returns it. */
   flush(): Parcel | undefined {
     const queued = this.#queued;
-    if (queued === undefined) return undefined;
     this.#queued = undefined;
+    if (queued === undefined || this.#gone) return undefined;
     this.socket.send(queued);
+    this.recount();
     this.#stuck = this.socket.bufferedBytes > 0;
-    if (this.#stuck || this.#counted > 0) this.count();
+    if (this.#stuck && this.#counted === 0) this.#flusher.lookAt(this);
     return queued;
   }
 }

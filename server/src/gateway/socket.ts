@@ -7,6 +7,8 @@ export interface Socket {
   send(payload: Payload): void;
   /** Bytes handed over by `send` that the operating system has not taken yet. */
   readonly bufferedBytes: number;
+  /** How many of them the system was not offered yet, for they wait to be compressed. Absent: none. */
+  readonly uncompressedBytes?: number;
   /** Called once, when `connect` was accepted: listeners bound how many connections have not come so far. */
   authenticated?(): void;
   /** Starts the closing handshake; `closed` follows. Does nothing on a closing socket. */

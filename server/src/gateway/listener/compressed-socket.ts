@@ -32,7 +32,7 @@ export class Compression {
   ): void {
     stream.once("close", release);
     this.#sockets.handleUpgrade(request, stream, head, (webSocket) => {
-      opened(new CompressedSocket(webSocket, this.#host, release));
+      opened(new CompressedSocket(webSocket, stream, this.#host, release));
     });
   }
 }
@@ -40,11 +40,14 @@ export class Compression {
 export class CompressedSocket implements Socket {
   readonly authenticated: () => void;
   readonly #webSocket: WebSocket;
+  readonly #stream: Duplex;
   readonly #host: SocketHost;
   #onSent: () => void = () => {};
 
-  constructor(webSocket: WebSocket, host: SocketHost, release: () => void) {
+  /** `stream` is the one below the WebSocket. */
+  constructor(webSocket: WebSocket, stream: Duplex, host: SocketHost, release: () => void) {
     this.#webSocket = webSocket;
+    this.#stream = stream;
     this.#host = host;
     this.authenticated = release;
   }
@@ -69,6 +72,10 @@ export class CompressedSocket implements Socket {
   /** With what still waits to be compressed. */
   get bufferedBytes(): number {
     return this.#webSocket.bufferedAmount;
+  }
+
+  get uncompressedBytes(): number {
+    return this.#webSocket.bufferedAmount - this.#stream.writableLength;
   }
 
   send({ bytes }: Payload): void {
