@@ -4,7 +4,7 @@ import { ownServers } from "../../scripts/brokers/own-servers.ts";
 import { kafkaBackbone } from "../../server/src/backbones/kafka/test-kafka.ts";
 import { recordOf } from "../../server/src/backbones/kafka/records.ts";
 import { pin } from "../process-cost.ts";
-import { channelOf, CHANNELS, messageOf, present, type Way } from "./way.ts";
+import { Arrivals, channelOf, CHANNELS, messageOf, present, type Way } from "./way.ts";
 
 const SERVER_CORE = 0;
 const PARTITIONS = 3;
@@ -23,12 +23,16 @@ export async function* kafkaBackbones(): AsyncGenerator<Way> {
   try {
     const log = present(publisher.log);
     const one = (i: number): Promise<unknown> => log.append(channelOf(i), messageOf(i), { retention: {} });
-    let count = 0;
-    let before = 0;
     yield { load: APPEND, one };
-    for (let i = 0; i < CHANNELS; i++) await present(subscriber.bus).subscribe(channelOf(i), () => count++);
-    before = count;
-    yield { load: ARRIVE, one, arrived: () => count - before };
+    let arrived = new Arrivals();
+    for (let i = 0; i < CHANNELS; i++) {
+      await present(subscriber.bus).subscribe(channelOf(i), (frame) => {
+        if (frame.kind === "message") arrived.take(channelOf(i), frame.message.data);
+      });
+    }
+    // What was still on its way is not counted.
+    arrived = new Arrivals();
+    yield { load: ARRIVE, one, arrived };
   } finally {
     await publisher.close();
     await subscriber.close();
@@ -52,10 +56,11 @@ export async function* bareKafka(): AsyncGenerator<Way> {
       autocommit: false,
       maxWaitTime: POLL_MS,
     });
-    let count = 0;
-    stream.on("data", () => count++);
+    let arrived = new Arrivals();
+    stream.on("data", ({ key, value }) => arrived.take(key.toString(), value.toString()));
     // The first to arrive shows that it has begun at the end; how many came meanwhile is not counted.
-    const arrived = await begun(turns, () => count);
+    await begun(turns, arrived);
+    arrived = new Arrivals();
     yield { load: ARRIVE, one: (i) => turns.send(i), arrived };
     await stream.close();
   } finally {
@@ -64,16 +69,15 @@ export async function* bareKafka(): AsyncGenerator<Way> {
   }
 }
 
-/** Sends until all that was sent of a round arrives; what comes behind is counted from 0. */
-async function begun(turns: Turns, count: () => number): Promise<() => number> {
+/** Resolves when all that was sent of a round has arrived. */
+async function begun(turns: Turns, arrived: Arrivals): Promise<void> {
   const ROUND = 3 * CHANNELS;
   for (;;) {
-    const before = count();
+    const due = arrived.count + ROUND;
     await Promise.all(Array.from({ length: ROUND }, (_, i) => turns.send(i)));
     const deadline = performance.now() + 2 * POLL_MS;
-    while (count() < before + ROUND && performance.now() < deadline) await new Promise(setImmediate);
-    const at = count();
-    if (at === before + ROUND) return () => count() - at;
+    while (arrived.count < due && performance.now() < deadline) await new Promise(setImmediate);
+    if (arrived.count === due) return;
   }
 }
 

@@ -1,14 +1,14 @@
 /** The Redis backbones, and the same `ioredis` calls in a bare loop, each in this process, on servers of its own on the first core. */
-import { Redis } from "ioredis";
+import { Redis, type ChainableCommander } from "ioredis";
 import { ownServers } from "../../scripts/brokers/own-servers.ts";
 import type { AppendOptions, Backbone } from "../../server/src/backbones/contract.ts";
 import { encodeFrame } from "../../server/src/backbones/frame-text.ts";
 import { slotOf } from "../../server/src/backbones/redis/slot.ts";
-import type { Script } from "../../server/src/backbones/redis/streams/script.ts";
 import { APPEND } from "../../server/src/backbones/redis/streams/scripts.ts";
 import { backboneOf, ownServer } from "../../server/src/backbones/redis/test-redis.ts";
+import { DATA_BYTES } from "../load-data.ts";
 import { pin } from "../process-cost.ts";
-import { channelOf, CHANNELS, messageOf, present, type Way } from "./way.ts";
+import { Arrivals, channelOf, CHANNELS, messageOf, present, type Way } from "./way.ts";
 
 type Confirm = "memory" | "disk" | "replicas";
 
@@ -38,9 +38,13 @@ export async function* redisBackbones(): AsyncGenerator<Way> {
   }
   for (const confirm of ["memory", "disk", "replicas"] as const) {
     await using server = await streams(confirm);
-    await using backbone = await opened({ type: "redis-streams", url: server.url, confirm });
-    const log = present(backbone.log);
-    yield { load: appendOf(confirm), one: (i) => log.append(channelOf(i), messageOf(i), appendOptions(i)) };
+    const settings = { type: "redis-streams", url: server.url, confirm };
+    await using publisher = await opened(settings);
+    const log = present(publisher.log);
+    yield { load: appendOf(confirm), one: (i) => log.append(`silent:${i % CHANNELS}`, messageOf(i), appendOptions(i)) };
+    await using subscriber = await opened(settings);
+    const one = (i: number): Promise<unknown> => log.append(channelOf(i), messageOf(i), appendOptions(i));
+    yield { load: arriveOf(confirm), one, arrived: await arrivals(subscriber) };
   }
 }
 
@@ -49,10 +53,14 @@ function publishing(backbone: Backbone, channel: (i: number) => string): Way["on
   return (i) => bus.publish(channel(i), { kind: "message", message: messageOf(i) });
 }
 
-async function arrivals({ bus }: Backbone): Promise<() => number> {
-  let count = 0;
-  for (let i = 0; i < CHANNELS; i++) await present(bus).subscribe(channelOf(i), () => count++);
-  return () => count;
+async function arrivals({ bus }: Backbone): Promise<Arrivals> {
+  const arrived = new Arrivals();
+  for (let i = 0; i < CHANNELS; i++) {
+    await present(bus).subscribe(channelOf(i), (frame) => {
+      if (frame.kind === "message") arrived.take(channelOf(i), frame.message.data);
+    });
+  }
+  return arrived;
 }
 
 function appendOptions(i: number): AppendOptions {
@@ -72,33 +80,42 @@ export async function* bareRedis(): AsyncGenerator<Way> {
     await using server = await single({});
     const [out, into] = [new Redis(server.url), new Redis(server.url)];
     using _ = ending([out, into]);
-    const publish = (channel: string, i: number): Promise<number> => out.publish(channel, frameOf(i));
+    const turns = new Turns(out);
+    const publish = (channel: string, i: number): Promise<void> =>
+      turns.call((pipeline) => pipeline.publish(channel, frameOf(i)));
     yield { load: PUBLISH, one: (i) => publish(`silent:${i % CHANNELS}`, i) };
-    let count = 0;
-    into.on("message", () => count++);
+    const arrived = new Arrivals();
+    into.on("message", (channel: string, frame: string) => arrived.take(channel, dataIn(frame)));
     for (let i = 0; i < CHANNELS; i++) await into.subscribe(channelOf(i));
-    yield { load: ARRIVE, one: (i) => publish(channelOf(i), i), arrived: () => count };
+    yield { load: ARRIVE, one: (i) => publish(channelOf(i), i), arrived };
   }
   {
     await using cluster = await sharded();
     const [out, into] = [cluster.masters.map((url) => new Redis(url)), cluster.masters.map((url) => new Redis(url))];
     using _ = ending([...out, ...into]);
-    let count = 0;
-    for (const listener of into) listener.on("smessage", () => count++);
+    const turns = out.map((master) => new Turns(master));
+    const arrived = new Arrivals();
+    for (const listener of into)
+      listener.on("smessage", (channel: string, frame: string) => arrived.take(channel, dataIn(frame)));
     for (let i = 0; i < CHANNELS; i++) await present(into[holderOf(channelOf(i))]).ssubscribe(channelOf(i));
-    const one = (i: number): Promise<unknown> => {
+    const one = (i: number): Promise<void> => {
       const channel = channelOf(i);
-      return present(out[holderOf(channel)]).spublish(channel, `${channel}\n${frameOf(i)}`);
+      const payload = `${channel}\n${frameOf(i)}`;
+      return present(turns[holderOf(channel)]).call((pipeline) => pipeline.spublish(channel, payload));
     };
-    yield { load: SHARDED, one, arrived: () => count };
+    yield { load: SHARDED, one, arrived };
   }
   for (const confirm of ["memory", "disk", "replicas"] as const) {
     await using server = await streams(confirm);
-    const out = new Redis(server.url);
-    using _ = ending([out]);
+    const [out, into] = [new Redis(server.url), new Redis(server.url)];
+    using _ = ending([out, into]);
     await out.script("LOAD", APPEND.source);
-    const scripts = new BareScripts(out, APPEND, confirm === "replicas");
-    yield { load: appendOf(confirm), one: (i) => scripts.append(i) };
+    const turns = new Turns(out, confirm === "replicas");
+    yield { load: appendOf(confirm), one: (i) => append(turns, `silent:${i % CHANNELS}`, i) };
+    const arrived = new Arrivals();
+    into.on("message", (name: string, frame: string) => arrived.take(channelOfBus(name), dataIn(frame)));
+    for (let i = 0; i < CHANNELS; i++) await into.subscribe(busOf(channelOf(i)));
+    yield { load: arriveOf(confirm), one: (i) => append(turns, channelOf(i), i), arrived };
   }
 }
 
@@ -107,38 +124,49 @@ function holderOf(channel: string): number {
   return Math.min(2, Math.floor(slotOf(channel) / (16_384 / 3)));
 }
 
+/** With the same script as the backbone, which publishes as well; the backbone does so in a second one where replicas confirm. */
+function append(turns: Turns, channel: string, i: number): Promise<void> {
+  const base = `bare:{${channel}}`;
+  const message = messageOf(i);
+  const keys = [`${base}:meta`, `${base}:log`, busOf(channel), `${base}:key:${keyOf(i)}`];
+  const { messages, ageMs } = RETENTION;
+  const about = ["epoch 0", "PUBLISH", JSON.stringify(message), message.data.length, message.time];
+  const args = [...about, messages, ageMs, 0, ageMs, DEDUPE_MS];
+  return turns.call((pipeline) => pipeline.evalsha(APPEND.sha, keys.length, ...keys, ...args));
+}
+
+const [BUS_BEGIN, BUS_END] = ["bare:{", "}:bus"];
+
+function busOf(channel: string): string {
+  return BUS_BEGIN + channel + BUS_END;
+}
+
+function channelOfBus(name: string): string {
+  return name.slice(BUS_BEGIN.length, -BUS_END.length);
+}
+
 interface BareCall {
-  readonly keys: readonly string[];
-  readonly args: readonly (string | number)[];
+  readonly add: (pipeline: ChainableCommander) => unknown;
   readonly done: () => void;
+  readonly failed: (error: unknown) => void;
 }
 
 /** Calls of one turn in one pipeline, as anybody would write it; with a WAIT at its end, one pipeline after the other. */
-class BareScripts {
+class Turns {
   readonly #redis: Redis;
-  readonly #script: Script;
   readonly #wait: boolean;
   #waiting: BareCall[] = [];
   #sending: Promise<void> = Promise.resolve();
 
-  constructor(redis: Redis, script: Script, wait: boolean) {
+  constructor(redis: Redis, wait = false) {
     this.#redis = redis;
-    this.#script = script;
     this.#wait = wait;
   }
 
-  append(i: number): Promise<void> {
-    const base = `bare:{${channelOf(i)}}`;
-    const message = messageOf(i);
-    const keys = [`${base}:meta`, `${base}:log`, `${base}:bus`, `${base}:key:${keyOf(i)}`];
-    const { messages, ageMs } = RETENTION;
-    const about = ["epoch 0", "PUBLISH", JSON.stringify(message), message.data.length, message.time];
-    return this.#call(keys, [...about, messages, ageMs, 0, ageMs, DEDUPE_MS]);
-  }
-
-  #call(keys: readonly string[], args: readonly (string | number)[]): Promise<void> {
-    return new Promise((done) => {
-      if (this.#waiting.push({ keys, args, done }) > 1) return;
+  /** `add` puts its command into the pipeline. */
+  call(add: BareCall["add"]): Promise<void> {
+    return new Promise((done, failed) => {
+      if (this.#waiting.push({ add, done, failed }) > 1) return;
       queueMicrotask(() => {
         const calls = this.#waiting.splice(0);
         this.#sending = this.#wait ? this.#sending.then(() => this.#send(calls)) : this.#send(calls);
@@ -148,11 +176,23 @@ class BareScripts {
 
   async #send(calls: readonly BareCall[]): Promise<void> {
     const pipeline = this.#redis.pipeline();
-    for (const { keys, args } of calls) pipeline.evalsha(this.#script.sha, keys.length, ...keys, ...args);
+    for (const { add } of calls) add(pipeline);
     if (this.#wait) pipeline.wait(1, 1000);
-    for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
-    for (const { done } of calls) done();
+    try {
+      for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
+      for (const { done } of calls) done();
+    } catch (error) {
+      for (const { failed } of calls) failed(error);
+    }
   }
+}
+
+const DATA = String.raw`"data":"\"`;
+
+/** The data, as JSON, in a frame's text: without looking at anything else. */
+function dataIn(frame: string): string {
+  const begin = frame.indexOf(DATA) + DATA.length;
+  return `"${frame.slice(begin, begin + DATA_BYTES - 2)}"`;
 }
 
 function ending(connections: readonly Redis[]): Disposable {
@@ -171,6 +211,10 @@ interface OneRedis extends AsyncDisposable {
 
 function appendOf(confirm: Confirm): string {
   return `redis-streams, confirm: ${confirm}`;
+}
+
+function arriveOf(confirm: Confirm): string {
+  return `${appendOf(confirm)}, append and arrive`;
 }
 
 function keyOf(i: number): string {
