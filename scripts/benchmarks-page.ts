@@ -20,7 +20,8 @@ function pageOf(results: readonly Result[]): string {
     [
       "- Every server is started anew in every repeat, and they take turns, so that what disturbs the machine hits all alike.",
       "- The server has a core for itself, the load generator another. A row says so where the generator had no time left.",
-      "- Every delivery is counted, and every byte compared: what was lost, repeated or wrong stands in the row.",
+      "- What arrives is counted, and compared byte by byte where deliveries, durable publishes, brokers, the storage, queues and the SDK are measured. " +
+        "Where thousands of clients come, go or stop, it is counted, and offsets are followed. What was lost, repeated or wrong stands in the row.",
       "- Latency counts from the moment when a message was due, not from when it was sent.",
       "- A row is the median of all repeats, with the smallest and the largest; ratios are medians of the ratios within a repeat.",
     ].join("\n"),

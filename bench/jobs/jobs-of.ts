@@ -32,7 +32,11 @@ export function jobsOf(system: JobSystem, loads: readonly JobLoad[], jobs: numbe
 
 async function measure(system: JobSystem, { load, ...setting }: JobLoad, jobs: number): Promise<Measured> {
   const times = new Map<number, number>();
-  const handle = ({ n }: JobData): void => void times.set(n, (times.get(n) ?? 0) + 1);
+  let wrong = 0;
+  const handle = ({ n, text }: JobData): void => {
+    times.set(n, (times.get(n) ?? 0) + 1);
+    if (text !== TEXT) wrong++;
+  };
   await using running = await system.start({ ...setting, handle });
 
   const through = async (from: number, to: number): Promise<void> => {
@@ -57,7 +61,7 @@ async function measure(system: JobSystem, { load, ...setting }: JobLoad, jobs: n
     load,
     value: jobs / seconds,
     details: { "CPU µs per job": ((cost() - spent) * 1e6) / jobs },
-    faults: faultsIn(times, WARM_UP + jobs),
+    faults: [...faultsIn(times, WARM_UP + jobs), ...(wrong === 0 ? [] : [`${wrong} jobs with other data`])],
   };
 }
 
