@@ -67,7 +67,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     });
     // Whoever does not wait for it hears of the error by the event.
     this.ready.catch(() => {});
-    const { clock, backoff, channelToken } = host;
+    const { clock, backoff, cursors, channelToken } = host;
     this.#restoring = new Retrying(clock, backoff);
     this.#enrolment = new Enrolment(host, channel, channelToken && (() => channelToken(channel)), {
       request: () => this.#request(),
@@ -84,7 +84,7 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
     this.#delivery = new Delivery(
       this.#inbox,
       handler ?? ((message) => this.#iteration?.handle(message)),
-      { channel, clock, backoff, maxAttempts, byServer: acked, store: (position) => this.#store(position) },
+      { channel, clock, backoff, maxAttempts, byServer: acked, store: cursors && ((at) => cursors.set(channel, at)) },
       {
         advanced: () => this.#advanced(),
         gap: (gap) => this.#tell("gap", gap),
@@ -228,17 +228,13 @@ export class ChannelSubscription<Data> implements Subscription<Data> {
 
   // ── handling ───────────────────────────────────────────────────────────────
 
-  #store(position: Position): Promise<void> | void {
-    return this.#host.cursors?.set(this.channel, position);
-  }
-
   #advanced(): void {
     this.#acknowledge();
     if (this.#inbox.drained) this.#enrolment.resume();
   }
 
   #acknowledge(): void {
-    const position = this.#inbox.acknowledgeable;
+    const position = this.#acks && this.#inbox.acknowledgeable;
     if (position && this.#enrolment.inForce) this.#acks?.advance(position);
   }
 

@@ -163,7 +163,7 @@ export class Connection {
     } catch (error) {
       return this.#fail(`a frame that cannot be read: ${String(error)}`);
     }
-    const size = data.length / replies.length;
+    const size = Math.ceil(data.length / replies.length);
     for (const reply of replies) {
       // What came before in this frame may have ended the connection.
       if (this.#ended) return;

@@ -12,6 +12,9 @@ import { Retrying } from "./retrying.ts";
 /** Called with each message; it is done when the returned promise resolves. */
 export type Handler<Data> = (message: Message<Data>) => unknown;
 
+/** Keeps a handled position. */
+export type Store = (position: Position) => Promise<void> | void;
+
 export interface DeliveryOptions {
   readonly channel: string;
   readonly clock: Clock;
@@ -20,8 +23,8 @@ export interface DeliveryOptions {
   readonly maxAttempts: number;
   /** The server hands failed messages out again. */
   readonly byServer: boolean;
-  /** Keeps a handled position. */
-  readonly store: (position: Position) => Promise<void> | void;
+  /** Absent where no position is kept. */
+  readonly store: Store | undefined;
 }
 
 export interface DeliveryEvents<Data> {
@@ -100,7 +103,8 @@ export class Delivery<Data> {
   #finish(item: Item<Data>): Promise<void> | undefined {
     this.#current = undefined;
     this.#inbox.done(item);
-    const kept = item.position && this.#keep(item.position);
+    const { store } = this.#options;
+    const kept = store && item.position && this.#keep(store, item.position);
     if (kept) return kept.then(() => this.#tell(item));
     this.#tell(item);
     return undefined;
@@ -160,13 +164,13 @@ export class Delivery<Data> {
   }
 
   /** A position that is not kept would let the message come twice: it is tried again, and without success the end is told. */
-  #keep(position: Position): Promise<void> | undefined {
-    const first = outcomeOf(this.#options.store, position);
-    return first && this.#keepOn(position, first);
+  #keep(store: Store, position: Position): Promise<void> | undefined {
+    const first = outcomeOf(store, position);
+    return first && this.#keepOn(store, position, first);
   }
 
-  async #keepOn(position: Position, first: Promise<unknown>): Promise<void> {
-    const { store, maxAttempts, channel } = this.#options;
+  async #keepOn(store: Store, position: Position, first: Promise<unknown>): Promise<void> {
+    const { maxAttempts, channel } = this.#options;
     await this.#retrying.until(
       (attempt) => (attempt === 1 ? first : store(position)),
       (cause, attempt) => {

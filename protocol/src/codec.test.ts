@@ -238,6 +238,36 @@ test("F17, F18 whatever stands where a push has its channel and its publication,
   );
 });
 
+test("F1, F17, F18 each line of a frame is read as JSON reads it, whatever stands before and behind it", () => {
+  const pushed = fc.tuple(channel, json).map(([name, data]) => encodePublication(name, JSON.stringify(data), {}));
+  const answer = fc.integer({ min: 1 }).map((id) => encodeReply({ id }));
+  const deceptive = '{"push":{"channel":"a","pub":';
+  const other = fc.constantFrom(
+    "",
+    "{}",
+    deceptive,
+    `${deceptive}}}`,
+    `${deceptive}1}}`,
+    `${deceptive}1]]`,
+    `${deceptive}{}}} `,
+    "}}",
+    "1}}",
+  );
+  fc.assert(
+    fc.property(fc.array(fc.oneof(pushed, answer, other), { maxLength: 6 }), (lines) => {
+      const frame = lines.join("\n");
+      const told = lines.filter((line) => line !== "");
+      if (told.every(isJson))
+        assert.deepEqual(
+          decodeReplies(frame),
+          told.map((line) => JSON.parse(line)),
+        );
+      else assert.throws(() => decodeReplies(frame), { code: 3501 });
+    }),
+    RUNS,
+  );
+});
+
 test("E6 a refusal never repeats more of the frame than a short name", () => {
   const secret = "s3cret".repeat(20);
   const frames = [
@@ -256,6 +286,15 @@ test("E6 a refusal never repeats more of the frame than a short name", () => {
 
 function asText({ id, method, request }: { id: number; method: string; request: unknown }): string {
   return JSON.stringify({ id, [method]: request });
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The same without the null prototypes that fast-check mixes in. */
