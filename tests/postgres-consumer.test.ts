@@ -1,9 +1,12 @@
 /** A consumer whose effects and position lie in PostgreSQL: whatever dies, each message has its effect once, in order. */
 import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
+import { cp, rm } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, test, type TestContext } from "node:test";
-import { Todoku } from "@todoku/client";
-import { Client } from "pg";
+import { Todoku, type Gap } from "@todoku/client";
+import { postgresCursors } from "@todoku/client/postgres";
+import { Client, Pool } from "pg";
 import { needBroker } from "../scripts/brokers/need.ts";
 import { ownServers } from "../scripts/brokers/own-servers.ts";
 import { Program } from "./program.ts";
@@ -28,6 +31,7 @@ describe("a consumer on PostgreSQL", { skip, timeout: 120_000 }, () => {
       namespaces: { transfers: { backbone: "local", delivery: "exactly-once", subscribe: "any", publish: "any" } },
     });
     publisher = new Todoku(server.url);
+    publisher.on("error", () => {});
   });
   after(async () => {
     await publisher?.close();
@@ -112,5 +116,50 @@ describe("a consumer on PostgreSQL", { skip, timeout: 120_000 }, () => {
     await wrote(program, 21);
     await program.end("SIGKILL");
     assert.deepEqual((await effects()).slice(0, 20), numbers(20));
+  });
+
+  test("K14 after a gateway's data folder was brought back from a backup, what is published then has its effect", async (t) => {
+    const pool = new Pool({ connectionString: database });
+    pool.on("error", () => {});
+    const cursors = postgresCursors(pool, { consumer: "restored", onError: () => {} });
+    const client = new Todoku<Record<string, number>>(server.url, { cursors, backoff: { firstMs: 50, lastMs: 200 } });
+    client.on("error", () => {});
+    t.after(async () => {
+      cursors.close();
+      await client.close();
+      await pool.end();
+    });
+    const written = new EventEmitter();
+    const handle = cursors.handler<number>(async ({ data }, transaction) => {
+      await transaction.query("insert into effects (n) values ($1)", [data]);
+    });
+    const subscription = client.subscribe(
+      "transfers:restored",
+      async (message) => {
+        await handle(message);
+        written.emit(String(message.data));
+      },
+      { start: "earliest" },
+    );
+    const apply = async (n: number): Promise<void> => {
+      const applied = once(written, String(n));
+      await client.publish("transfers:restored", n);
+      await applied;
+    };
+    const [data, backup] = [path.join(server.folder, "data"), path.join(server.folder, "backup")];
+    for (const n of [1, 2, 3]) await apply(n);
+    await server.kill();
+    await cp(data, backup, { recursive: true });
+    await server.restart();
+    for (const n of [4, 5, 6]) await apply(n);
+    await server.kill();
+    await rm(data, { recursive: true });
+    await cp(backup, data, { recursive: true });
+    const gap = new Promise<Gap>((resolve) => subscription.on("gap", resolve));
+    await server.restart();
+    const { from, to, reason } = await gap;
+    assert.deepEqual({ from, to, reason }, { from: 4, to: 3, reason: "epoch" });
+    for (const n of [14, 15]) await apply(n);
+    assert.deepEqual(await effects(), [...numbers(6), 14, 15]);
   });
 });

@@ -16,7 +16,10 @@ import type { Position } from "@todoku/protocol";
 export interface CursorStore {
   /** The position last set, or undefined. Called once, before the first subscribe. */
   get(key: string): Promise<Position | undefined> | Position | undefined;
-  /** Called after the handler; the next message is not begun before it has resolved. */
+  /**
+   * Called after the handler, and with where a gap has led to, which may lie behind the position last set: a log was rewound. The
+   * next message is not begun before it has resolved.
+   */
   set(key: string, position: Position): Promise<void> | void;
   delete(key: string): Promise<void> | void;
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { describe, test, type TestContext } from "node:test";
 import { ERRORS, TodokuError } from "@todoku/protocol";
-import { Pool } from "pg";
+import { Pool, type PoolClient } from "pg";
 import { needBroker } from "../../../scripts/brokers/need.ts";
 import type { Message } from "../message.ts";
 import { postgresCursors, type PostgresCursors, type PostgresCursorsOptions, type ConnectionOf } from "./postgres.ts";
@@ -19,6 +19,8 @@ interface Case {
   /** One more process, as it were. */
   cursors(options?: Partial<PostgresCursorsOptions>): Cursors;
   effects(): Promise<readonly number[]>;
+  /** In a transaction of the test's own, which is committed. */
+  transaction(work: (connection: PoolClient) => Promise<void>): Promise<void>;
   /** What there is without `cursors`. */
   standing(): Promise<{ readonly epoch: string; readonly offset: string } | undefined>;
 }
@@ -43,6 +45,16 @@ async function start(t: TestContext): Promise<Case> {
       return cursors;
     },
     effects: async () => (await pool.query<{ n: number }>("select n from effects order by id")).rows.map(({ n }) => n),
+    transaction: async (work) => {
+      const connection = await pool.connect();
+      try {
+        await connection.query("begin");
+        await work(connection);
+        await connection.query("commit");
+      } finally {
+        connection.release(true);
+      }
+    },
     standing: async () =>
       (await pool.query<{ epoch: string; offset: string }>(`select epoch, "offset" from todoku_cursors`)).rows[0],
   };
@@ -74,14 +86,40 @@ describe("the PostgreSQL store", { skip: broker.skip }, () => {
     assert.equal(await second.get(CHANNEL), undefined);
   });
 
-  test("a position never moves back within its epoch", async (t) => {
+  test("K14 a log that was rewound leads the position back, also within its epoch, and what follows has its effect", async (t) => {
     const at = await start(t);
     const cursors = at.cursors();
     await cursors.get(CHANNEL);
-    for (const offset of [5, 3, 5]) await cursors.set(CHANNEL, { epoch: "a", offset });
-    assert.deepEqual(await at.standing(), { epoch: "a", offset: "5" });
-    await cursors.set(CHANNEL, { epoch: "b", offset: 2 });
-    assert.deepEqual(await at.standing(), { epoch: "b", offset: "2" });
+    const handle = writes(cursors);
+    for (const offset of [1, 2, 3, 4]) {
+      await handle(message(offset));
+      await cursors.set(CHANNEL, { epoch: "a", offset });
+    }
+    // As the client does at a gap.
+    await cursors.set(CHANNEL, { epoch: "a", offset: 2 });
+    assert.deepEqual(await at.standing(), { epoch: "a", offset: "2" });
+    for (const offset of [3, 4]) await handle({ ...message(offset), data: offset + 10 });
+    assert.deepEqual(await at.effects(), [1, 2, 3, 4, 13, 14]);
+    await cursors.set(CHANNEL, { epoch: "b", offset: 1 });
+    assert.deepEqual(await at.standing(), { epoch: "b", offset: "1" });
+  });
+
+  test("a message that comes again, and what the client stores after it, leave the position where it is", async (t) => {
+    const at = await start(t);
+    const cursors = at.cursors();
+    await cursors.get(CHANNEL);
+    const handle = writes(cursors);
+    for (const offset of [1, 2, 3]) await handle(message(offset));
+    await handle(message(1));
+    await cursors.set(CHANNEL, { epoch: "a", offset: 1 });
+    await at.transaction(async (transaction) => {
+      assert.equal(await cursors.advance(message(2), transaction), false);
+    });
+    await cursors.set(CHANNEL, { epoch: "a", offset: 2 });
+    assert.deepEqual(await at.standing(), { epoch: "a", offset: "3" });
+    // The same place again, but by itself this time.
+    await cursors.set(CHANNEL, { epoch: "a", offset: 2 });
+    assert.deepEqual(await at.standing(), { epoch: "a", offset: "2" });
   });
 
   test("the effect and the position are committed together; a message that comes again has no second effect", async (t) => {

@@ -113,7 +113,7 @@ class Cursors implements PostgresCursors<PooledConnection> {
   readonly #clock: Clock;
   /** By channel: what the table's row must say for this process to be the one that handles it. */
   readonly #fences = new Map<string, string>();
-  /** By channel: what was committed last, so that the client's `set` need not ask for it again. */
+  /** By channel: a message's position that the table has, or is beyond; the `set` that follows the message changes nothing. */
   readonly #committed = new Map<string, Position>();
   readonly #waiting = new Set<Retrying>();
   #closed = false;
@@ -148,11 +148,13 @@ class Cursors implements PostgresCursors<PooledConnection> {
     });
   }
 
+  /** Anywhere, and back as well: after a gap the client stands where the log has told it to. */
   set(channel: string, position: Position): Promise<void> | void {
     const committed = this.#committed.get(channel);
+    this.#committed.delete(channel);
     if (committed?.epoch === position.epoch && committed.offset === position.offset) return;
     return this.#persistently(`storing the position of ${channel}`, async (connection) => {
-      await this.#move(connection, channel, position);
+      await this.#move(connection, channel, position, "anywhere");
     });
   }
 
@@ -175,8 +177,11 @@ class Cursors implements PostgresCursors<PooledConnection> {
     };
   }
 
-  advance(message: Message<unknown>, transaction: PostgresConnection): Promise<boolean> {
-    return this.#move(transaction, message.channel, positionIn(message));
+  async advance(message: Message<unknown>, transaction: PostgresConnection): Promise<boolean> {
+    const position = positionIn(message);
+    const first = await this.#move(transaction, message.channel, position, "forward");
+    if (!first) this.#committed.set(message.channel, position);
+    return first;
   }
 
   close(): void {
@@ -191,7 +196,7 @@ class Cursors implements PostgresCursors<PooledConnection> {
   ): Promise<void> {
     await connection.query(`begin; set local idle_in_transaction_session_timeout = ${this.#idleMs}`);
     // First of all: the row stays locked until the end, so that nobody else is at work on the channel meanwhile.
-    const first = await this.#move(connection, message.channel, positionIn(message));
+    const first = await this.#move(connection, message.channel, positionIn(message), "forward");
     if (first) {
       try {
         await effect(message, connection);
@@ -211,16 +216,22 @@ class Cursors implements PostgresCursors<PooledConnection> {
     throw new Failed(new Error(`${message.channel}: ${why}`));
   }
 
-  /** Forward only, and only by whoever asked for the position last. Whether it was moved. */
-  async #move(connection: PostgresConnection, channel: string, { epoch, offset }: Position): Promise<boolean> {
+  /** Only by whoever asked for the position last. Whether it was moved; `forward`: within an epoch, only ahead. */
+  async #move(
+    connection: PostgresConnection,
+    channel: string,
+    { epoch, offset }: Position,
+    where: "forward" | "anywhere",
+  ): Promise<boolean> {
     const fence = this.#fences.get(channel);
     if (fence === undefined) {
       const advice = "give these cursors to the client of the subscription: new Todoku(url, { cursors })";
       throw new Failed(new TodokuError(ERRORS.badRequest, `nobody asked for the position of ${channel}; ${advice}`));
     }
+    const ahead = where === "forward" ? `and (epoch is distinct from $3 or "offset" < $4)` : "";
     const { rowCount } = await connection.query(
       `update ${this.#table} set epoch = $3, "offset" = $4, changed = now()
-       where consumer = $1 and channel = $2 and fence = $5 and (epoch is distinct from $3 or "offset" < $4)`,
+       where consumer = $1 and channel = $2 and fence = $5 ${ahead}`,
       [this.#consumer, channel, epoch, offset, fence],
     );
     if (rowCount === 1) return true;
