@@ -1,5 +1,6 @@
 /** The positions of a consumer in PostgreSQL: committed with its effects or not at all. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { describe, test, type TestContext } from "node:test";
 import { ERRORS, TodokuError } from "@todoku/protocol";
@@ -218,6 +219,25 @@ describe("the PostgreSQL store", { skip: broker.skip }, () => {
     assert.match(troubles.join(), /transfers:all at offset 1 \(.*\); it is tried again/);
   });
 
+  test("K28 who learns at the commit only that PostgreSQL has ended the transaction tries again, unless it was taken over", async (t) => {
+    const at = await start(t);
+    const troubles: string[] = [];
+    const cursors = at.cursors({ idleMs: 1000, onError: ({ message: words }) => troubles.push(words) });
+    const blocked = (sql: string): ((message: Message) => unknown) =>
+      writes(cursors, (n) => {
+        if (troubles.length === n - 1) freezeUntilDone(sql);
+      });
+    await cursors.get(CHANNEL);
+    await blocked(`update ${at.schema}.todoku_cursors set changed = now()`)(message(1));
+    assert.deepEqual(await at.effects(), [1]);
+    await assert.rejects(async () => blocked(`update ${at.schema}.todoku_cursors set fence = fence + 1`)(message(2)), {
+      code: ERRORS.takenOver.code,
+    });
+    assert.deepEqual(await at.effects(), [1]);
+    assert.equal(troubles.length, 2);
+    for (const trouble of troubles) assert.match(trouble, /idle-in-transaction timeout\); it is tried again/);
+  });
+
   test("transactions that PostgreSQL breaks off, and lost connections, are tried again and told", async (t) => {
     const at = await start(t);
     const troubles: TodokuError[] = [];
@@ -296,6 +316,19 @@ describe("the PostgreSQL store", { skip: broker.skip }, () => {
     );
   });
 });
+
+/** Stands still, event loop and all, until another process was let into the table that the open transaction has locked. */
+function freezeUntilDone(sql: string): void {
+  assert.ok(broker.skip === false);
+  const program = `import { Client } from "pg";
+    const [, connectionString, sql] = process.argv;
+    const client = new Client({ connectionString });
+    await client.connect();
+    await client.query(sql);
+    await client.end();`;
+  const args = ["--input-type=module", "--eval", program, broker.urls[0] ?? "", sql];
+  execFileSync(process.execPath, args, { cwd: import.meta.dirname, timeout: 30_000 });
+}
 
 async function pidOf(connection: ConnectionOf<Pool>): Promise<number> {
   const { rows } = await connection.query<{ pid: number }>("select pg_backend_pid() as pid");

@@ -350,9 +350,10 @@ function troubled(what: string, cause: unknown): TodokuError {
 
 /**
  * Classes of SQLSTATE that another try may not meet again: lost connections, transactions that got in each other's way, no
- * resources, a lock that was not had, a server that is shut down, starts, or has become a replica, a broken system.
+ * resources, a lock that was not had, a transaction that PostgreSQL has ended because it stood still or took too long, a server that
+ * is shut down, starts, or has become a replica, a broken system.
  */
-const PASSING = /^(?:08|40|53|55P03|57|25006|58)/;
+const PASSING = /^(?:08|40|53|55P03|25P03|25P04|57|25006|58)/;
 
 function isPassing(cause: unknown): boolean {
   return PASSING.test(sqlState(cause) ?? "");
