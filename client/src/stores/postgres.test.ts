@@ -17,6 +17,8 @@ type Cursors = PostgresCursors<ConnectionOf<Pool>>;
 interface Case {
   readonly pool: Pool;
   readonly schema: string;
+  /** More connections, with these options. */
+  connect(options: string): Pool;
   /** One more process, as it were. */
   cursors(options?: Partial<PostgresCursorsOptions>): Cursors;
   effects(): Promise<readonly number[]>;
@@ -31,15 +33,20 @@ async function start(t: TestContext): Promise<Case> {
   assert.ok(broker.skip === false);
   const [connectionString = ""] = broker.urls;
   const schema = `cursors_${randomUUID().slice(0, 8)}`;
-  const pool = new Pool({ connectionString, options: `-c search_path=${schema}` });
-  t.after(() => pool.end());
-  pool.on("error", () => {});
+  const connect = (options = ""): Pool => {
+    const pool = new Pool({ connectionString, options: `-c search_path=${schema} ${options}` });
+    t.after(() => pool.end());
+    pool.on("error", () => {});
+    return pool;
+  };
+  const pool = connect();
   await pool.query(
     `create schema ${schema}; create table effects (id serial, n int not null unique deferrable initially deferred)`,
   );
   return {
     pool,
     schema,
+    connect,
     cursors: (options) => {
       const cursors = postgresCursors(pool, { consumer: "ledger", onError: () => {}, ...options });
       t.after(() => cursors.close());
@@ -254,6 +261,37 @@ describe("the PostgreSQL store", { skip: broker.skip }, () => {
     assert.deepEqual(await at.effects(), [7]);
     assert.deepEqual([tries, troubles.length], [3, 2]);
     for (const { reason } of troubles) assert.equal(reason, "cursor_store_failed");
+  });
+
+  test("an effect that takes longer than the database allows has failed: it would for ever", async (t) => {
+    const at = await start(t);
+    const cursors: Cursors = at.cursors({ onError: () => cursors.close() });
+    await cursors.get(CHANNEL);
+    const slow = cursors.handler((_, transaction) =>
+      transaction.query("set local statement_timeout = 50; select pg_sleep(30)"),
+    );
+    await assert.rejects(async () => slow(message(1)), { code: "57014" });
+  });
+
+  test("a statement of the store that takes too long, as somebody else has the row, is tried again", async (t) => {
+    const at = await start(t);
+    await at.cursors().get(CHANNEL);
+    const hasty = at.connect("-c statement_timeout=200");
+    let told = Promise.withResolvers<TodokuError>();
+    const cursors = postgresCursors(hasty, { consumer: "ledger", onError: (error) => told.resolve(error) });
+    t.after(() => cursors.close());
+    for (const work of [() => cursors.get(CHANNEL), () => cursors.handler(() => {})(message(1))]) {
+      told = Promise.withResolvers();
+      const locked = Promise.withResolvers<void>();
+      const holding = at.transaction(async (transaction) => {
+        await transaction.query("update todoku_cursors set changed = now()");
+        locked.resolve();
+        assert.match((await told.promise).message, /statement timeout\); it is tried again/);
+      });
+      await locked.promise;
+      await Promise.all([work(), holding]);
+    }
+    assert.deepEqual(await at.standing(), { epoch: "a", offset: "1" });
   });
 
   test("with advance the position moves in a transaction of one's own", async (t) => {

@@ -270,7 +270,7 @@ class Cursors implements PostgresCursors<PooledConnection> {
       );
     } catch (cause) {
       await connection.query("rollback");
-      if (isPassing(cause)) throw cause;
+      if (isOfTheMoment(cause)) throw cause;
       const way = `Make it, or have it made: ${this.#definition}`;
       throw new Failed(
         new Error(`there is no table ${this.#table}, and it cannot be made (${wordsOf(cause)}). ${way}`, { cause }),
@@ -287,7 +287,7 @@ class Cursors implements PostgresCursors<PooledConnection> {
 
   /** A table that is something else. */
   #unfit(cause: unknown): unknown {
-    if (!isSaidByDatabase(cause) || isPassing(cause)) return cause;
+    if (!isSaidByDatabase(cause) || isOfTheMoment(cause)) return cause;
     const way = `Give the user its rights, name another table, or make it so: ${this.#definition}`;
     return new Failed(new Error(`${this.#table} is no table for cursors (${wordsOf(cause)}). ${way}`, { cause }));
   }
@@ -353,10 +353,18 @@ function troubled(what: string, cause: unknown): TodokuError {
  * resources, a lock that was not had, a transaction that PostgreSQL has ended because it stood still or took too long, a server that
  * is shut down, starts, or has become a replica, a broken system.
  */
-const PASSING = /^(?:08|40|53|55P03|25P03|25P04|57|25006|58)/;
+const PASSING = /^(?:08|40|53|55P03|25P03|25P04|57P|25006|58)/;
 
 function isPassing(cause: unknown): boolean {
   return PASSING.test(sqlState(cause) ?? "");
+}
+
+/** The statement was cancelled, or took too long. An effect may always take too long; the store's own wait for somebody else. */
+const CUT_SHORT = "57014";
+
+/** Of a statement of the store: another try may be better. */
+function isOfTheMoment(cause: unknown): boolean {
+  return isPassing(cause) || sqlState(cause) === CUT_SHORT;
 }
 
 function isSaidByDatabase(cause: unknown): boolean {
