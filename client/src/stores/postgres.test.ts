@@ -182,6 +182,9 @@ describe("the PostgreSQL store", { skip: broker.skip }, () => {
     };
     await assert.rejects(async () => writes(older)(message(2)), taken);
     await assert.rejects(async () => older.set(CHANNEL, { epoch: "b", offset: 9 }), taken);
+    await at.transaction(async (transaction) => {
+      await assert.rejects(async () => older.advance(message(2), transaction), taken);
+    });
     await older.delete(CHANNEL);
     await writes(newer)(message(2));
     assert.deepEqual(await at.effects(), [1, 2]);

@@ -179,7 +179,9 @@ class Cursors implements PostgresCursors<PooledConnection> {
 
   async advance(message: Message<unknown>, transaction: PostgresConnection): Promise<boolean> {
     const position = positionIn(message);
-    const first = await this.#move(transaction, message.channel, position, "forward");
+    const first = await this.#move(transaction, message.channel, position, "forward").catch((cause: unknown) => {
+      throw cause instanceof Failed ? cause.cause : cause;
+    });
     if (!first) this.#committed.set(message.channel, position);
     return first;
   }
