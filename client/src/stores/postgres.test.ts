@@ -336,7 +336,9 @@ describe("the PostgreSQL store", { skip: broker.skip }, () => {
     for (const [options, said] of [
       [{ consumer: "" }, /the consumer of the cursors needs a name/],
       [{ table: 'cursors"; drop' }, /is no name for a table: letters, digits and _/],
-      [{ idleMs: 0 }, /idleMs is 0; it must be 1000 or more/],
+      [{ idleMs: 0 }, /idleMs is 0; it must be from 1000 to 2147483647/],
+      [{ idleMs: Infinity }, /idleMs is Infinity; it must be/],
+      [{ idleMs: 2_147_483_648 }, /idleMs is 2147483648; it must be/],
     ] as const) {
       assert.throws(() => at.cursors(options), said);
     }
@@ -355,6 +357,25 @@ describe("the PostgreSQL store", { skip: broker.skip }, () => {
       async () => at.cursors({ table: "nowhere.cursors" }).get(CHANNEL),
       /there is no table "nowhere"."cursors", and it cannot be made \(schema "nowhere" does not exist\)\. Make it/,
     );
+  });
+
+  test("a table that can be claimed and not written to is refused as well, by whatever writes to it", async (t) => {
+    const at = await start(t);
+    const cursors: Cursors = at.cursors({ onError: () => cursors.close() });
+    await cursors.get(CHANNEL);
+    await at.pool.query("alter table todoku_cursors drop column changed");
+    const refused = /"todoku_cursors" is no table for cursors \(column "changed" .*\)\. .*create table if not exists/;
+    await assert.rejects(async () => writes(cursors)(message(1)), refused);
+    await assert.rejects(async () => cursors.set(CHANNEL, { epoch: "a", offset: 1 }), refused);
+    await assert.rejects(
+      at.transaction(async (transaction) => {
+        await assert.rejects(cursors.advance(message(1), transaction), refused);
+        await cursors.advance(message(1), transaction);
+      }),
+      { code: "25P02" },
+      "that says nothing of the table",
+    );
+    assert.deepEqual(await at.effects(), []);
   });
 });
 

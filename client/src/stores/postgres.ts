@@ -6,6 +6,7 @@ import type { CursorStore } from "../cursor-store.ts";
 import type { Handler } from "../delivery.ts";
 import type { Message } from "../message.ts";
 import { Retrying } from "../retrying.ts";
+import { isOfTheMoment, isPassing, isSaidByDatabase, sqlState } from "./sql-states.ts";
 
 /** What is needed of a connection of `pg`, or of what is used like it. */
 export interface PostgresConnection {
@@ -85,7 +86,7 @@ export interface PostgresCursors<Connection> extends CursorStore {
  * client.subscribe("transfers:all", cursors.handler(apply), { durable: "ledger", start: "earliest" });
  * ```
  *
- * @throws TypeError for a consumer or table that cannot be called so, or an `idleMs` below 1,000.
+ * @throws TypeError for a consumer or table that cannot be called so, or an `idleMs` below 1,000 or above 2,147,483,647.
  */
 export function postgresCursors<Pool extends PostgresPool>(
   pool: Pool,
@@ -97,6 +98,8 @@ export function postgresCursors<Pool extends PostgresPool>(
 const BACKOFF = { firstMs: 100, lastMs: 5000 };
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 const LEAST_IDLE_MS = 1000;
+/** PostgreSQL knows no longer one. */
+const MOST_IDLE_MS = 2_147_483_647;
 
 interface Row {
   readonly epoch: string | null;
@@ -128,7 +131,8 @@ class Cursors implements PostgresCursors<PooledConnection> {
         `${JSON.stringify(table)} is no name for a table: letters, digits and _, after a schema and a dot at most`,
       );
     }
-    if (!(idleMs >= LEAST_IDLE_MS)) throw new TypeError(`idleMs is ${idleMs}; it must be ${LEAST_IDLE_MS} or more`);
+    if (!(idleMs >= LEAST_IDLE_MS && idleMs <= MOST_IDLE_MS))
+      throw new TypeError(`idleMs is ${idleMs}; it must be from ${LEAST_IDLE_MS} to ${MOST_IDLE_MS}`);
     this.#pool = pool;
     this.#consumer = consumer;
     this.#table = parts.map((part) => `"${part}"`).join(".");
@@ -160,7 +164,7 @@ class Cursors implements PostgresCursors<PooledConnection> {
 
   delete(channel: string): Promise<void> {
     return this.#persistently(`removing the position of ${channel}`, async (connection) => {
-      await connection.query(`delete from ${this.#table} where consumer = $1 and channel = $2 and fence = $3`, [
+      await this.#ask(connection, `delete from ${this.#table} where consumer = $1 and channel = $2 and fence = $3`, [
         this.#consumer,
         channel,
         this.#fences.get(channel) ?? null,
@@ -231,16 +235,18 @@ class Cursors implements PostgresCursors<PooledConnection> {
       throw new Failed(new TodokuError(ERRORS.badRequest, `nobody asked for the position of ${channel}; ${advice}`));
     }
     const ahead = where === "forward" ? `and (epoch is distinct from $3 or "offset" < $4)` : "";
-    const { rowCount } = await connection.query(
+    const { rowCount } = await this.#ask(
+      connection,
       `update ${this.#table} set epoch = $3, "offset" = $4, changed = now()
        where consumer = $1 and channel = $2 and fence = $5 ${ahead}`,
       [this.#consumer, channel, epoch, offset, fence],
     );
     if (rowCount === 1) return true;
-    const { rows } = await connection.query(`select fence from ${this.#table} where consumer = $1 and channel = $2`, [
-      this.#consumer,
-      channel,
-    ]);
+    const { rows } = await this.#ask(
+      connection,
+      `select fence from ${this.#table} where consumer = $1 and channel = $2`,
+      [this.#consumer, channel],
+    );
     const [row] = rows as readonly Row[];
     if (row !== undefined && String(row.fence) === fence) return false;
     const why = row ? "another process has taken over" : "its row was removed";
@@ -287,7 +293,16 @@ class Cursors implements PostgresCursors<PooledConnection> {
     );
   }
 
-  /** A table that is something else. */
+  /** What the table cannot do now it cannot do later either: no outage, though the database says it. */
+  async #ask(connection: PostgresConnection, text: string, values: unknown[]): ReturnType<PostgresConnection["query"]> {
+    try {
+      return await connection.query(text, values);
+    } catch (cause) {
+      throw this.#unfit(cause);
+    }
+  }
+
+  /** A table that is something else, or not this user's. */
   #unfit(cause: unknown): unknown {
     if (!isSaidByDatabase(cause) || isOfTheMoment(cause)) return cause;
     const way = `Give the user its rights, name another table, or make it so: ${this.#definition}`;
@@ -348,35 +363,6 @@ function positionIn({ channel, epoch, offset }: Message<unknown>): Position {
 
 function troubled(what: string, cause: unknown): TodokuError {
   return new TodokuError(CLIENT_ERRORS.cursorStoreFailed, `${what} (${wordsOf(cause)}); it is tried again`, { cause });
-}
-
-/**
- * Classes of SQLSTATE that another try may not meet again: lost connections, transactions that got in each other's way, no
- * resources, a lock that was not had, a transaction that PostgreSQL has ended because it stood still or took too long, a server that
- * is shut down, starts, or has become a replica, a broken system.
- */
-const PASSING = /^(?:08|40|53|55P03|25P03|25P04|57P|25006|58)/;
-
-function isPassing(cause: unknown): boolean {
-  return PASSING.test(sqlState(cause) ?? "");
-}
-
-/** The statement was cancelled, or took too long. An effect may always take too long; the store's own wait for somebody else. */
-const CUT_SHORT = "57014";
-
-/** Of a statement of the store: another try may be better. */
-function isOfTheMoment(cause: unknown): boolean {
-  return isPassing(cause) || sqlState(cause) === CUT_SHORT;
-}
-
-function isSaidByDatabase(cause: unknown): boolean {
-  return sqlState(cause) !== undefined;
-}
-
-/** Of an error that PostgreSQL itself has answered; other errors have codes too. */
-function sqlState(cause: unknown): string | undefined {
-  const { severity, code } = (cause ?? {}) as { readonly severity?: unknown; readonly code?: unknown };
-  return typeof severity === "string" && typeof code === "string" ? code : undefined;
 }
 
 function wordsOf(cause: unknown): string {
