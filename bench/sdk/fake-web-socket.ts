@@ -54,5 +54,6 @@ export class FakeWebSocket {
   }
 }
 
-const CONNECTED = { connect: { client: "bench", version: "0", todoku: { version: 1 } } };
+/** With the pings that every gateway announces: a client that watches for their absence does so in the benchmark too. */
+const CONNECTED = { connect: { client: "bench", version: "0", ping: 25, pong: true, todoku: { version: 1 } } };
 const SUBSCRIBED = { subscribe: { recoverable: true, positioned: true, epoch: "e", offset: 0 } };
