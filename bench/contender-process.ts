@@ -12,10 +12,9 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import { CAN_PIN } from "./process-cost.ts";
+import { CAN_PIN, SERVER_CORE } from "./process-cost.ts";
 
 const PATIENCE_MS = 60_000;
-const SERVER_CORE = "0";
 
 export class ContenderProcess implements AsyncDisposable {
   readonly pid: number;
@@ -29,7 +28,7 @@ export class ContenderProcess implements AsyncDisposable {
 
   constructor(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
     // Pinned before it starts: some runtimes count the cores only once.
-    const [command, all] = CAN_PIN ? ["taskset", ["-c", SERVER_CORE, program, ...args]] : [program, args];
+    const [command, all] = CAN_PIN ? ["taskset", ["-c", String(SERVER_CORE), program, ...args]] : [program, args];
     const child = spawn(command, all, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
     this.#child = child;
     this.pid = child.pid ?? 0;

@@ -6,16 +6,16 @@ import { benchmarkPages } from "../scripts/benchmarks-page.ts";
 import { costs } from "./costs.ts";
 import { DOSE } from "./dose.ts";
 import { keep, keptResults } from "./kept-results.ts";
-import { CAN_PIN, pin } from "./process-cost.ts";
-import { goalsOf, tableOf } from "./report.ts";
+import { CAN_PIN, GENERATOR_CORE, pin } from "./process-cost.ts";
+import { goalsOf, runOf, tableOf } from "./report.ts";
 import type { Result } from "./result.ts";
 import { isSound, runScenario } from "./run-scenario.ts";
+import type { Scenario } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { printTable } from "./table.ts";
 
 const ROOT = path.join(import.meta.dirname, "..");
 const REPEATS = 5;
-const GENERATOR_CORE = 1;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,12 +28,16 @@ const { values, positionals } = parseArgs({
   },
 });
 const repeats = Number(values.repeats ?? REPEATS);
-const all = SCENARIOS.filter(({ apart }) => apart !== true);
-const wanted = SCENARIOS.filter(
-  (scenario) => positionals.includes(scenario.name) || (positionals.includes("all") && all.includes(scenario)),
+/** Scenarios together under one name. */
+const groups: Readonly<Record<string, readonly Scenario[]>> = {
+  all: SCENARIOS.filter(({ apart }) => apart !== true),
+  apart: SCENARIOS.filter(({ apart }) => apart === true),
+};
+const wanted = SCENARIOS.filter((scenario) =>
+  positionals.some((name) => name === scenario.name || groups[name]?.includes(scenario)),
 );
 const unknown = positionals.filter(
-  (name) => !["all", "costs"].includes(name) && !SCENARIOS.some((one) => one.name === name),
+  (name) => name !== "costs" && !groups[name] && !SCENARIOS.some((one) => one.name === name),
 );
 
 if (positionals.length === 0 || unknown.length > 0) {
@@ -53,13 +57,16 @@ if (positionals.length === 0 || unknown.length > 0) {
 }
 
 function listScenarios(): void {
-  console.log("npm run bench -- SCENARIO… | all [--repeats N] [--dose SHARE] [--json] [--write]\n");
+  console.log("npm run bench -- SCENARIO… | all | apart [--repeats N] [--dose SHARE] [--json] [--write]\n");
   for (const { name, title, expectedSeconds, apart } of SCENARIOS) {
-    const note = apart === true ? ", not one of `all`" : "";
+    const note = apart === true ? ", one of `apart`" : "";
     console.log(`  ${name.padEnd(16)} ${title}, ${minutes(expectedSeconds * REPEATS)}${note}`);
   }
-  const together = all.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
-  console.log(`  ${"all".padEnd(16)} ${minutes(together * REPEATS)}\n`);
+  for (const [name, scenarios] of Object.entries(groups)) {
+    const together = scenarios.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
+    console.log(`  ${name.padEnd(16)} ${minutes(together * REPEATS)}`);
+  }
+  console.log("");
   console.log("--dose 0.05 takes a twentieth of connections, channels and messages: to see that a scenario runs");
   console.log("--write keeps the results in bench/results/ and makes docs/reference/benchmarks.md of them");
 }
@@ -102,13 +109,11 @@ function write(result: Result): void {
 }
 
 function print(result: Result): void {
-  const { title, about, absent, machine, versions, repeats, pinned, date } = result;
+  const { title, about, absent, machine, versions, date } = result;
   console.log(`\n## ${title}\n\n${about}\n`);
   const { head, rows } = tableOf(result);
   printTable(head, rows);
-  console.log(
-    `\nMedians of ${repeats} repeats; ${pinned ? "server and generator on a core each" : "processes not pinned"}.`,
-  );
+  console.log(`\nMedians; ${runOf(result)}.`);
   for (const line of goalsOf(result)) console.log(line);
   for (const [name, why] of Object.entries(absent)) console.log(`${name}: ${why}`);
   const parts = Object.entries(versions).map(([name, version]) => `${name} ${version}`);

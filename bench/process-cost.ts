@@ -1,6 +1,6 @@
 /** What a process costs, as the kernel counts it. Linux only. */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { kill } from "node:process";
 
@@ -12,9 +12,29 @@ export const LEAST_CPU_SECONDS = 0.02;
 export function cpuSeconds(pid: number, withEnded = false): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th behind it, then those of ended children.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const ticks = fields.slice(11, withEnded ? 15 : 13).reduce((sum, field) => sum + Number(field), 0);
-  return ticks / TICKS_PER_SECOND;
+  const [user = 0, system = 0, ...ended] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 15)
+    .map((field) => Number(field) / TICKS_PER_SECOND);
+  const ofEnded = withEnded ? ended.reduce((sum, one) => sum + one, 0) : 0;
+  // In whole ticks, which are coarse; that of its threads is finer, but lacks those that have ended.
+  return Math.max(user + system, threadSeconds(pid)) + ofEnded;
+}
+
+/** Of the threads that a process has now, as the scheduler counts it in nanoseconds; 0 where it does not tell. */
+function threadSeconds(pid: number): number {
+  let nanoseconds = 0;
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const [ran = "0"] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ");
+      nanoseconds += Number(ran);
+    }
+  } catch {
+    // A kernel without these counters, or a thread that has ended meanwhile.
+    return 0;
+  }
+  return nanoseconds / 1e9;
 }
 
 /** The same of all that a process has started, without itself: also of what they have started and has ended meanwhile. */
@@ -63,6 +83,9 @@ export function residentBytes(pid: number): number {
   const [, kilobytes = "0"] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kilobytes) * 1024;
 }
+
+/** Where what is measured runs, and where what loads it does. */
+export const [SERVER_CORE, GENERATOR_CORE] = [0, 1] as const;
 
 /** Whether processes can be given cores of their own: there are two, and `taskset`. */
 export const CAN_PIN: boolean =

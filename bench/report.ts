@@ -52,13 +52,33 @@ function remarksOn({ faults, behind, generatorWasTheBottleneck, othersShare = 0 
   ].join("; ");
 }
 
+/** How it was run, in a few words. */
+export function runOf({ repeats, pinned, cores }: Result): string {
+  return [`${repeats} repeats`, ...(pinned ? (cores === undefined ? [] : [cores]) : ["processes not pinned"])].join(
+    ", ",
+  );
+}
+
 /** What was aimed at, a line each. */
 export function goalsOf({ goals, better }: Result): readonly string[] {
   return goals.map(({ contender, load, control, detail, bound, reached, met }) => {
     const what = [contender, load, detail, control].filter(Boolean).join(", ");
     const sign = better === "more" && detail === undefined ? "≥" : "≤";
-    return `${met ? "met" : "missed"}: ${what}: ${reached.toFixed(2)}, aimed at ${sign} ${bound}`;
+    const aim = `aimed at ${sign} ${bound}`;
+    return reached === undefined
+      ? `not measured: ${what}, ${aim}`
+      : `${met ? "met" : "missed"}: ${what}: ${told(reached, bound, met)}, ${aim}`;
   });
+}
+
+const MOST_DIGITS = 6;
+
+/** With as many digits as it takes to see on which side of the bound it is. */
+function told(reached: number, bound: number, met: boolean): string {
+  let digits = 2;
+  const isHidden = (): boolean => !met && Number(reached.toFixed(digits)) === bound;
+  while (isHidden() && digits < MOST_DIGITS) digits++;
+  return reached.toFixed(digits);
 }
 
 function figure(value: number | undefined): string {

@@ -54,9 +54,19 @@ test("a row is the median with its spread, and ratios are those within a repeat"
   );
 });
 
-test("a goal that is missed says by how much, and whoever is not there is not judged", () => {
+test("a goal that is missed says by how much, and one whose row or control is not there, that it was not measured", () => {
+  const unmeasured = [
+    "not measured: ours, much, of the peers, aimed at ≥ 3",
+    "not measured: ours, much, ms, of the peers, aimed at ≤ 1",
+  ];
   const missed = result({ ours: repeats([40]), floor: repeats([100]) });
-  assert.deepEqual(goalsOf(missed), ["missed: ours, much, of the floor: 0.40, aimed at ≥ 0.5"]);
+  assert.deepEqual(goalsOf(missed), ["missed: ours, much, of the floor: 0.40, aimed at ≥ 0.5", ...unmeasured]);
+  assert.deepEqual(goalsOf(result({ floor: repeats([100]) })), [
+    "not measured: ours, much, of the floor, aimed at ≥ 0.5",
+    ...unmeasured,
+  ]);
+  const closely = result({ ours: repeats([49.96]), floor: repeats([100]) });
+  assert.equal(goalsOf(closely)[0], "missed: ours, much, of the floor: 0.4996, aimed at ≥ 0.5");
 });
 
 test("a table shows faults, who could not keep up, and a generator without time", () => {

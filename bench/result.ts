@@ -1,6 +1,6 @@
 /** What a run of a scenario came to: medians and spread of all repeats, compared with the controls of the same run. */
 import { machine, type Machine } from "./machine.ts";
-import type { Goal, Measured, Scenario } from "./scenario.ts";
+import type { Control, Goal, Measured, Scenario } from "./scenario.ts";
 
 export interface Spread {
   readonly median: number;
@@ -27,7 +27,8 @@ export interface Row extends Spread {
 }
 
 export interface Met extends Goal {
-  readonly reached: number;
+  /** Absent where the row, or what it is compared with, was not measured. */
+  readonly reached?: number;
   readonly met: boolean;
 }
 
@@ -42,6 +43,8 @@ export interface Result {
   readonly date: string;
   readonly repeats: number;
   readonly pinned: boolean;
+  /** What ran on which core; absent in older results. */
+  readonly cores?: string;
   readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   readonly controls: readonly string[];
@@ -51,6 +54,7 @@ export interface Result {
   readonly absent: Readonly<Record<string, string>>;
 }
 
+const CORES = "servers on one core, what calls them on the other";
 /** Above this share of its core a generator may have held the server back. */
 const SATURATED = 0.9;
 
@@ -74,7 +78,7 @@ export function resultOf(
       return repeats.some((one) => one.some((row) => row.load === load)) ? [rowOf(scenario, server, load, ofLoad)] : [];
     }),
   );
-  const { name, title, about, unit, better, digits = 0, controls } = scenario;
+  const { name, title, about, unit, better, digits = 0, controls, cores = CORES } = scenario;
   return {
     scenario: name,
     title,
@@ -82,12 +86,13 @@ export function resultOf(
     unit,
     better,
     digits,
+    cores,
     date: new Date().toISOString().slice(0, 10),
     ...run,
     machine: machine(),
     controls: controls.map(({ title }) => title),
     rows,
-    goals: (scenario.goals ?? []).flatMap((goal) => judged(goal, rows, scenario)),
+    goals: (scenario.goals ?? []).map((goal) => judged(goal, rows, scenario)),
   };
 }
 
@@ -148,25 +153,30 @@ function bestOf(
     .toSorted((a, b) => (better === "more" ? medianOf(b) - medianOf(a) : medianOf(a) - medianOf(b)))[0];
 }
 
-function judged(goal: Goal, rows: readonly Row[], { better, controls }: Scenario): readonly Met[] {
-  const { contender, load, control, detail, bound } = goal;
+function judged(goal: Goal, rows: readonly Row[], { better, controls }: Scenario): Met {
+  const { contender, load, detail, bound } = goal;
   const row = rows.find((one) => one.server === contender && one.load === load);
-  if (!row) return [];
-  const rivals = controls.find(({ title }) => title === control)?.contenders ?? [];
-  const least = Math.min(
-    ...rows.flatMap((one) =>
-      one.load === load && rivals.includes(one.server) ? [one.details[detail ?? ""] ?? Infinity] : [],
-    ),
-  );
-  const reached =
-    detail === undefined
-      ? control === undefined
-        ? row.median
-        : row.ratios[control]?.median
-      : (row.details[detail] ?? Number.NaN) / least;
-  if (reached === undefined || Number.isNaN(reached)) return [];
+  const reached = row && reachedBy(row, goal, rows, controls);
+  if (reached === undefined || !Number.isFinite(reached)) return { ...goal, met: false };
   const more = better === "more" && detail === undefined;
-  return [{ ...goal, reached, met: more ? reached >= bound : reached <= bound }];
+  return { ...goal, reached, met: more ? reached >= bound : reached <= bound };
+}
+
+function reachedBy(
+  row: Row,
+  { load, control, detail }: Goal,
+  rows: readonly Row[],
+  controls: readonly Control[],
+): number | undefined {
+  if (detail === undefined) return control === undefined ? row.median : row.ratios[control]?.median;
+  const own = row.details[detail];
+  if (control === undefined || own === undefined) return own;
+  const rivals = controls.find(({ title }) => title === control)?.contenders ?? [];
+  const theirs = rows.flatMap((one) =>
+    one.load === load && rivals.includes(one.server) ? [one.details[detail] ?? Infinity] : [],
+  );
+  // Without one that is finite, it is compared with nothing.
+  return Math.min(...theirs) === Infinity ? undefined : own / Math.min(...theirs);
 }
 
 export function spread(values: readonly number[]): Spread {

@@ -44,7 +44,7 @@ export interface Goal {
   readonly load: string;
   /** Title of the control; absent: the value itself. */
   readonly control?: string;
-  /** Title of a detail where less is better, such as a latency, that is compared in place of the value. */
+  /** Title of a detail where less is better, such as a latency, that is looked at, or compared, in place of the value. */
   readonly detail?: string;
   /** At least; at most for a detail, and where less is better. */
   readonly bound: number;
@@ -62,8 +62,10 @@ export interface Scenario {
   readonly digits?: number;
   /** Of one repeat of everything on a quiet machine. */
   readonly expectedSeconds: number;
-  /** Takes long, and is run by its own name only: not one of `all`. */
+  /** Takes long, or much memory: not one of `all`, but of `apart`. */
   readonly apart?: boolean;
+  /** What runs on which core, where processes can be pinned; default: servers on one core, what calls them on the other. */
+  readonly cores?: string;
   /** A contender that takes longer is given up; default 120. */
   readonly patienceSeconds?: number;
   readonly contenders: readonly Contender[];

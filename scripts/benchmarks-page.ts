@@ -1,5 +1,5 @@
 /** The page of benchmarks and its charts, made from the kept results: nothing is measured for it. */
-import { goalsOf, tableOf } from "../bench/report.ts";
+import { goalsOf, runOf, tableOf } from "../bench/report.ts";
 import type { Result } from "../bench/result.ts";
 import { short } from "../bench/table.ts";
 import { barChart } from "./bar-chart.ts";
@@ -19,20 +19,20 @@ function pageOf(results: readonly Result[]): string {
       "the settings that their documentation recommends for production, in several rows where it has several.",
     [
       "- Every server is started anew in every repeat, and they take turns, so that what disturbs the machine hits all alike.",
-      "- The server has a core for itself, the load generator another. A row says so where the generator had no time left.",
+      "- Servers have one core, what loads them the other. A row says so where the generator had no time left.",
       "- What arrives is counted, and compared byte by byte where deliveries, durable publishes, brokers, the storage, queues and the SDK are measured. " +
         "Where thousands of clients come, go or stop, it is counted, and offsets are followed. What was lost, repeated or wrong stands in the row.",
       "- Latency counts from the moment when a message was due, not from when it was sent.",
       "- A row is the median of all repeats, with the smallest and the largest; ratios are medians of the ratios within a repeat.",
     ].join("\n"),
-    "Measure it yourself: `npm run bench -- all --write` measures everything and writes this page; " +
+    "Measure it yourself: `npm run bench -- all --write` measures what does not take long, `npm run bench -- apart --write` the rest, and both write this page; " +
       "[bench/README.md](../../bench/README.md) says how it works. [`todoku bench`](cli.md) puts the same load on a deployment of yours.",
     ...(results.length === 0 ? ["There are no results yet."] : results.flatMap(sectionOf)),
   ]);
 }
 
 function sectionOf(result: Result): readonly string[] {
-  const { title, about, scenario, command, date, repeats, pinned, machine, versions, absent, unit } = result;
+  const { title, about, scenario, command, date, machine, versions, absent, unit } = result;
   const { head, rows } = tableOf(result);
   const goals = goalsOf(result);
   const missing = Object.entries(absent);
@@ -43,7 +43,7 @@ function sectionOf(result: Result): readonly string[] {
     table(head, rows),
     ...(goals.length === 0 ? [] : [goals.map((goal) => `- ${goal}`).join("\n")]),
     ...(missing.length === 0 ? [] : [missing.map(([name, why]) => `- Not measured: ${name}: ${why}`).join("\n")]),
-    `\`${command}\` on ${date}: ${repeats} repeats, ${pinned ? "server and generator on a core each" : "processes not pinned"}; ` +
+    `\`${command}\` on ${date}: ${runOf(result)}; ` +
       `${machine.cores} × ${machine.processor}, ${machine.memoryGB} GB, ${machine.system}; ` +
       `${Object.entries(versions)
         .map((pair) => pair.join(" "))

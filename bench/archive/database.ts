@@ -2,9 +2,8 @@
 import { Client } from "pg";
 import { ownServers } from "../../scripts/brokers/own-servers.ts";
 import { messageOf } from "../brokers/way.ts";
-import { pin } from "../process-cost.ts";
+import { pin, SERVER_CORE } from "../process-cost.ts";
 
-const SERVER_CORE = 0;
 export const SCHEMA = "bench";
 
 export interface Database extends AsyncDisposable {

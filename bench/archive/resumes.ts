@@ -9,7 +9,7 @@ import { createStorage, storageSchema } from "../../server/src/storage/registry.
 import { ServerProcess } from "../../tests/server-process.ts";
 import { messageOf, present } from "../brokers/way.ts";
 import { dose } from "../dose.ts";
-import { pin } from "../process-cost.ts";
+import { pin, SERVER_CORE } from "../process-cost.ts";
 import type { Measured } from "../scenario.ts";
 import { database, SCHEMA, type Database } from "./database.ts";
 
@@ -17,7 +17,6 @@ export const MISSED = 100;
 const CHANNEL = "kept:1";
 const WARM_UP = 30;
 const MEASURED = dose(200);
-const SERVER_CORE = 0;
 const PATIENCE_MS = 30_000;
 
 /** The log has the newest `inLog` of what is missed, and the storage all but the very last. */

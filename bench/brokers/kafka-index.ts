@@ -8,7 +8,7 @@ import { backboneSchema, createBackbone } from "../../server/src/backbones/regis
 import type { Backbone } from "../../server/src/backbones/contract.ts";
 import { systemClock, type Clock } from "../../server/src/clock.ts";
 import { dataOf } from "../load-data.ts";
-import { pin } from "../process-cost.ts";
+import { pin, SERVER_CORE } from "../process-cost.ts";
 import type { Measured } from "../scenario.ts";
 import { present } from "./way.ts";
 
@@ -16,7 +16,6 @@ const PARTITIONS = 12;
 const FILL_BATCH = 5000;
 const WINDOW_MS = 600_000;
 const PREFIX = "bench.";
-const SERVER_CORE = 0;
 const SNAPSHOT_MS = 60_000;
 
 /** Now and then is at once: a snapshot is made as soon as it is due. */

@@ -7,12 +7,11 @@ import { slotOf } from "../../server/src/backbones/redis/slot.ts";
 import { APPEND } from "../../server/src/backbones/redis/streams/scripts.ts";
 import { backboneOf, ownServer } from "../../server/src/backbones/redis/test-redis.ts";
 import { DATA_BYTES } from "../load-data.ts";
-import { pin } from "../process-cost.ts";
+import { pin, SERVER_CORE } from "../process-cost.ts";
 import { Arrivals, channelOf, CHANNELS, messageOf, present, type Way } from "./way.ts";
 
 type Confirm = "memory" | "disk" | "replicas";
 
-const SERVER_CORE = 0;
 const RETENTION = { ageMs: 7 * 86_400_000, messages: 1000 };
 const DEDUPE_MS = 60_000;
 const PUBLISH = "redis-pubsub, publish";

@@ -1,11 +1,10 @@
 /** Jobs on Kafka: a broker of its own for each, on the first core; and the floor, the bare client, which leases nothing. */
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { ownServers } from "../../scripts/brokers/own-servers.ts";
-import { pin } from "../process-cost.ts";
+import { pin, SERVER_CORE } from "../process-cost.ts";
 import type { JobData, JobSystem } from "./job-system.ts";
 import type { JobStore } from "./todoku.ts";
 
-const SERVER_CORE = 0;
 const PARTITIONS = 3;
 const TOPIC = "bare";
 const QUEUE = "jobs";

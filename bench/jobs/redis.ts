@@ -1,11 +1,9 @@
 /** What the job systems on Redis have in common: a server of its own for each, on the first core, as BullMQ recommends it. */
 import { Redis } from "ioredis";
 import { ownServer } from "../../server/src/backbones/redis/test-redis.ts";
-import { pin } from "../process-cost.ts";
+import { pin, SERVER_CORE } from "../process-cost.ts";
 import type { JobSetting } from "./job-system.ts";
 import type { SharedJobStore } from "./todoku.ts";
-
-const SERVER_CORE = 0;
 
 export interface JobRedis extends AsyncDisposable {
   readonly url: string;

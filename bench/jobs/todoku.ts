@@ -7,7 +7,7 @@ import { consume } from "@todoku/client/queue";
 import type { ConfigInput } from "../../server/src/config.ts";
 import { createPublisher } from "../../server/src/publisher.ts";
 import { ServerProcess } from "../../tests/server-process.ts";
-import { pin } from "../process-cost.ts";
+import { pin, SERVER_CORE } from "../process-cost.ts";
 import type { JobData, JobSetting, JobSystem, RunningJobs } from "./job-system.ts";
 
 /** Where the jobs are kept. */
@@ -18,7 +18,6 @@ export interface JobStore extends AsyncDisposable {
 export type OpenJobStore = (setting: JobSetting) => Promise<JobStore>;
 
 const QUEUE = "jobs:bench";
-const SERVER_CORE = 0;
 const off = { connects: "off", commands: "off", publish: "off", subscribe: "off", user: "off" } as const;
 
 function configOf({ settings }: JobStore): ConfigInput {

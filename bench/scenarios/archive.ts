@@ -7,10 +7,8 @@ import { archived, CHANNELS, MESSAGES } from "../archive/archived.ts";
 import { inserted } from "../archive/bare.ts";
 import { DATA_BYTES } from "../load-data.ts";
 import { versionOf } from "../package-version.ts";
-import { pin } from "../process-cost.ts";
+import { pin, SERVER_CORE } from "../process-cost.ts";
 import type { Contender, Scenario } from "../scenario.ts";
-
-const SERVER_CORE = 0;
 
 const embedded: Contender = {
   name: "todoku, from embedded",

@@ -3,7 +3,7 @@ import { setTimeout as after } from "node:timers/promises";
 import { Crowd } from "../../tests/load/crowd.ts";
 import { LoadedServer } from "../../tests/load/loaded-server.ts";
 import { dose } from "../dose.ts";
-import { cpuSeconds } from "../process-cost.ts";
+import { cpuSeconds, pin, SERVER_CORE } from "../process-cost.ts";
 import type { Contender, Measured, Scenario } from "../scenario.ts";
 
 const CLIENTS = dose(1000);
@@ -36,6 +36,7 @@ function following(name: string, namespace: string): Contender {
 
 async function measure(namespace: string): Promise<Measured> {
   await using server = await LoadedServer.start();
+  pin(server.pid, SERVER_CORE);
   const channels = (i: number): readonly string[] => Array.from({ length: EACH }, (_, j) => `${namespace}:${i}-${j}`);
   const options = { port: server.port, connect: () => ({ todoku: { version: 1 } }) };
   await using few = new Crowd({ ...options, channels: () => [`${namespace}:warm`] });

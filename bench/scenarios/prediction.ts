@@ -5,7 +5,7 @@ import { Crowd } from "../../tests/load/crowd.ts";
 import { LoadedServer } from "../../tests/load/loaded-server.ts";
 import { dose } from "../dose.ts";
 import { HttpPublisher } from "../http-publisher.ts";
-import { cpuSeconds, pin } from "../process-cost.ts";
+import { cpuSeconds, pin, SERVER_CORE } from "../process-cost.ts";
 import type { Measured, Scenario } from "../scenario.ts";
 
 const SECONDS = 10;
@@ -73,7 +73,7 @@ function predicted(load: Workload): Measured {
 async function measure(load: Workload): Promise<Measured> {
   const { connections, channels, publishes, subscribersPerChannel } = load;
   await using server = await LoadedServer.start();
-  pin(server.pid, 0);
+  pin(server.pid, SERVER_CORE);
   const connect = (): object => ({ todoku: { version: 1 } });
   await using crowd = new Crowd({ port: server.port, connect, channels: (i) => [`live:${i % channels}`] });
   await crowd.come(connections);

@@ -3,7 +3,7 @@ import { setTimeout as after } from "node:timers/promises";
 import { Crowd, type Times } from "../../tests/load/crowd.ts";
 import { LoadedServer } from "../../tests/load/loaded-server.ts";
 import { dose } from "../dose.ts";
-import { cpuSeconds, pin } from "../process-cost.ts";
+import { cpuSeconds, pin, SERVER_CORE } from "../process-cost.ts";
 import type { Measured, Scenario } from "../scenario.ts";
 
 const CLIENTS = dose(10_000);
@@ -49,7 +49,7 @@ function nameOf(channels: number): string {
 
 async function measure(channels: number, missed: number): Promise<Measured> {
   await using server = await LoadedServer.start();
-  pin(server.pid, 0);
+  pin(server.pid, SERVER_CORE);
   const all = Array.from({ length: channels }, (_, i) => `kept:${i}`);
   await using crowd = new Crowd({
     port: server.port,

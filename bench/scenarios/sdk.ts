@@ -22,6 +22,7 @@ export const sdk: Scenario = {
   unit: "messages per CPU-second",
   better: "more",
   expectedSeconds: 9,
+  cores: "each SDK alone on one core",
   contenders: [TODOKU, PEER, FLOOR].map(contenderOf),
   controls: [
     { title: "of centrifuge-js", contenders: [PEER] },

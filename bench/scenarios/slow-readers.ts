@@ -2,6 +2,7 @@
 import { Crowd } from "../../tests/load/crowd.ts";
 import { LoadedServer } from "../../tests/load/loaded-server.ts";
 import { dose } from "../dose.ts";
+import { pin, SERVER_CORE } from "../process-cost.ts";
 import type { Measured, Scenario } from "../scenario.ts";
 
 /** The system's own buffers take some 10 MB for each as well. */
@@ -55,6 +56,7 @@ async function measure(namespace: string, stop: boolean): Promise<Measured> {
       },
     },
   );
+  pin(server.pid, SERVER_CORE);
   const channel = `${namespace}:flood`;
   const connect = (): object => ({ todoku: { version: 1 } });
   await using crowd = new Crowd({ port: server.port, connect, channels: () => [channel] });

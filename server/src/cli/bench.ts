@@ -51,7 +51,11 @@ export const bench: Command = {
     ),
     rate: counted("R", "Messages published a second, over all channels.", DEFAULTS.rate),
     size: counted("B", `Bytes of each message's data, from ${LEAST_BYTES} on.`, DEFAULTS.size),
-    seconds: counted("S", "How long it measures; a second of warming up comes before.", DEFAULTS.seconds),
+    seconds: counted(
+      "S",
+      "How long it measures; before it warms up for a quarter of that, a second at most.",
+      DEFAULTS.seconds,
+    ),
     "connect-rate": counted("N", "Connections made a second. Default: as quickly as can be."),
     token: TOKEN_OPTIONS["token"] ?? HELP,
     user: TOKEN_OPTIONS["user"] ?? HELP,
