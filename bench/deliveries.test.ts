@@ -13,9 +13,7 @@ import { todoku } from "./servers/todoku.ts";
 const SHORT = {
   connections: 12,
   channels: 3,
-  loads: [{ name: "", rate: 300 }],
-  warmUpMs: 100,
-  measuredMs: 300,
+  loads: [{ name: "", rate: 300, warmUpMs: 100, measuredMs: 300 }],
 };
 
 for (const server of [floor, socketIo, todoku("at-most-once"), todoku("at-least-once on disk")]) {

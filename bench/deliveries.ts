@@ -12,14 +12,15 @@ export interface Load {
   readonly name: string;
   /** Messages a second, over all channels. */
   readonly rate: number;
+  readonly warmUpMs: number;
+  readonly measuredMs: number;
 }
 
 export interface DeliveryOptions {
   readonly connections: number;
   readonly channels: number;
+  /** In this order, of one process as long as it keeps up. */
   readonly loads: readonly Load[];
-  readonly warmUpMs: number;
-  readonly measuredMs: number;
 }
 
 /** Of each message's data, as JSON. */
@@ -95,9 +96,9 @@ class Measuring {
     return this.#audience.leave();
   }
 
-  async #measure({ name, rate }: Load): Promise<Measured> {
+  async #measure({ name, rate, warmUpMs, measuredMs }: Load): Promise<Measured> {
     const { process: server } = this.#server;
-    const { warmUpMs, measuredMs, channels } = this.#options;
+    const { channels } = this.#options;
     const { tally } = this.#audience;
     const before = this.#faults();
     server.tell(`publish ${rate} ${warmUpMs + measuredMs} ${PREFIX} ${channels} ${this.#published} ${DATA_BYTES}`);

@@ -22,15 +22,19 @@ export const workersDeliver: Scenario = {
   unit: "deliveries per CPU-second",
   better: "more",
   expectedSeconds: 110,
+  cores: "all processes of a server on one core, the generator on the other",
   apart: true,
   contenders: contenders.map((server) =>
     deliveriesOf(server, {
       connections: 1000,
       channels: 1,
-      loads: [50, 1000].map((rate) => ({ name: `${rate.toLocaleString("en")} msg/s`, rate })),
       // Twice as many processes have twice as much to compile.
-      warmUpMs: 4000,
-      measuredMs: 3000,
+      loads: [50, 1000].map((rate) => ({
+        name: `${rate.toLocaleString("en")} msg/s`,
+        rate,
+        warmUpMs: 4000,
+        measuredMs: 3000,
+      })),
     }),
   ),
   controls: controls(),
@@ -46,6 +50,7 @@ export const workersPublish: Scenario = {
   unit: "publishes per CPU-second",
   better: "more",
   expectedSeconds: 60,
+  cores: "all processes of a server on one core, the generator on the other",
   apart: true,
   contenders: contenders.map((server): Contender =>
     publishesOf(server, { connections: 64, connect, underWay: 16, warmUpMs: 4000, measuredMs: 3000 }),

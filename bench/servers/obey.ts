@@ -1,7 +1,8 @@
 /** The part of a server under load, written for Node or Bun, that does what `ContenderProcess` is told. */
 import { createInterface } from "node:readline";
 import { sendEvenly } from "../../server/src/load/even-schedule.ts";
-import { monotonicMicroseconds, stamped } from "../../server/src/load/stamp.ts";
+import { stamped } from "../../server/src/load/stamp.ts";
+import { sharedMicroseconds } from "./shared-clock.ts";
 
 /** @param publish Publishes on one channel; the data is a text. */
 export function obey(publish: (channel: string, data: string) => void): void {
@@ -17,7 +18,7 @@ export function obey(publish: (channel: string, data: string) => void): void {
     console.log("publishing");
     const names = Array.from({ length: Number(channels) }, (_, i) => `${prefix}${i}`);
     const size = Number(bytes);
-    const schedule = { rate: Number(rate), ms: Number(ms), first: Number(first), now: monotonicMicroseconds };
+    const schedule = { rate: Number(rate), ms: Number(ms), first: Number(first), now: sharedMicroseconds };
     const sent = await sendEvenly({ ...schedule, channels: names }, (channel, sequence, due) =>
       publish(channel, stamped({ sequence, due }, size)),
     );
