@@ -14,6 +14,7 @@ const CALM_MS = 15_000;
 const LOOK_MS = 50;
 
 const CONTROL = "nothing missed";
+const OF_BEFORE = "MB after, of before";
 const CHANNELS = [1, CLIENTS] as const;
 
 export const resumeStorm: Scenario = {
@@ -22,7 +23,8 @@ export const resumeStorm: Scenario = {
   about:
     `${CLIENTS.toLocaleString("en")} clients are cut off, miss ${MISSED} messages of 128 bytes each (at-least-once on \`embedded\`), and all come back at ` +
     "the same moment; in the first row they have missed nothing. The figure is the time from that moment until a client has everything it missed, of the " +
-    "slowest in a hundred. Memory is the process's own: before they are cut off, at the peak of their return, and some seconds after with all of them connected.",
+    "slowest in a hundred. Memory is the process's own: before they are cut off, at the peak of their return, and some seconds after with all of them connected. " +
+    "What the first row keeps, it keeps for the handshakes alone, made all at once: see docs/guide/scale.md.",
   unit: "s until caught up, p99",
   better: "less",
   digits: 2,
@@ -39,7 +41,7 @@ export const resumeStorm: Scenario = {
   controls: [{ title: `of ${CONTROL}`, contenders: [CONTROL] }],
   goals: CHANNELS.flatMap((channels) => [
     { contender: nameOf(channels), load: "", bound: 5 },
-    { contender: nameOf(channels), load: "", control: `of ${CONTROL}`, detail: "MB after", bound: 1.2 },
+    { contender: nameOf(channels), load: "", detail: OF_BEFORE, bound: 1.2 },
   ]),
 };
 
@@ -87,6 +89,7 @@ async function measure(channels: number, missed: number): Promise<Measured> {
       "MB before": before / 1e6,
       "MB at the peak": peak / 1e6,
       "MB after": then / 1e6,
+      [OF_BEFORE]: then / before,
     },
     serverShare: used / seconds,
     generatorShare: (user + system) / 1e6 / seconds,
