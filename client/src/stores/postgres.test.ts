@@ -191,6 +191,29 @@ describe("the PostgreSQL store", { skip: broker.skip }, () => {
     assert.deepEqual(await at.standing(), { epoch: "a", offset: "2" });
   });
 
+  test("K28 who was taken over stays so when the row was removed since, and begun anew by somebody else", async (t) => {
+    const at = await start(t);
+    const [oldest, older, newer] = [at.cursors(), at.cursors(), at.cursors()];
+    await oldest.get(CHANNEL);
+    await older.get(CHANNEL);
+    await older.delete(CHANNEL);
+    assert.equal(await newer.get(CHANNEL), undefined);
+    for (const cursors of [oldest, older]) {
+      await assert.rejects(async () => writes(cursors)(message(1)), { code: ERRORS.takenOver.code });
+      await assert.rejects(async () => cursors.set(CHANNEL, { epoch: "a", offset: 9 }), {
+        code: ERRORS.takenOver.code,
+      });
+    }
+    // What was written by a program that counted from 1, or while the database's clock was ahead.
+    for (const [i, fence] of ["1", "8000000000000000"].entries()) {
+      await at.pool.query("update todoku_cursors set fence = $1", [fence]);
+      const newest = at.cursors();
+      await newest.get(CHANNEL);
+      await assert.rejects(async () => writes(newer)(message(1)), { code: ERRORS.takenOver.code });
+      await writes(newest)(message(i + 1));
+    }
+  });
+
   test("who takes over waits for the transaction that is open, and goes on after it, if it was committed", async (t) => {
     const at = await start(t);
     const [older, newer] = [at.cursors(), at.cursors()];

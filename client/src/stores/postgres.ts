@@ -100,6 +100,8 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 const LEAST_IDLE_MS = 1000;
 /** PostgreSQL knows no longer one. */
 const MOST_IDLE_MS = 2_147_483_647;
+/** In microseconds since 1970. Fences begin and go on from there: one that was used before a row was removed does not come again. */
+const NOW = "(extract(epoch from clock_timestamp()) * 1000000)::bigint";
 
 interface Row {
   readonly epoch: string | null;
@@ -256,8 +258,8 @@ class Cursors implements PostgresCursors<PooledConnection> {
   async #claim(connection: PooledConnection, channel: string): Promise<{ readonly rows: readonly unknown[] }> {
     const claim = (): Promise<{ readonly rows: readonly unknown[] }> =>
       connection.query(
-        `insert into ${this.#table} as known (consumer, channel, fence) values ($1, $2, 1)
-         on conflict (consumer, channel) do update set fence = known.fence + 1
+        `insert into ${this.#table} as known (consumer, channel, fence) values ($1, $2, ${NOW})
+         on conflict (consumer, channel) do update set fence = greatest(known.fence + 1, ${NOW})
          returning epoch, "offset", fence`,
         [this.#consumer, channel],
       );
