@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { needBroker } from "../../../scripts/brokers/need.ts";
-import type { Message } from "../backbones/contract.ts";
+import type { Log, Message, Range } from "../backbones/contract.ts";
 import { archiveCase, messageOf, numbers, textsOf } from "./test-archive.ts";
 
 const broker = await needBroker("postgres");
@@ -149,6 +149,46 @@ describe("a log with a storage behind it", { skip: broker.skip }, () => {
     assert.equal(kept?.n, "10", "SQL still finds what was");
   });
 
+  for (const shared of [true, false]) {
+    const how = shared ? "a log they share" : "logs of their own";
+    test(`many channels that go on in a new epoch at once are taken in small portions, from ${how}`, async (t) => {
+      const at = await archiveCase(t, url, { retention: { messages: 1000 } });
+      const channels = numbers(250).map((n) => `chat:${n}`);
+      await at.storage.write(
+        channels.map((channel) => ({ channel, epoch: "before", after: 0, upTo: 100, messages: [] })),
+      );
+      for (const channel of channels) await at.append(channel, ...numbers(60));
+      const { log } = at.backbone;
+      let [reading, mostReading] = [0, 0];
+      const { read } = log;
+      const readAfterFork: Log["read"] = async (channel, options) => ({
+        ...(await read(channel, options)),
+        forks: [{ epoch: "before", offset: 20 }],
+      });
+      log.read = async (channel, options) => {
+        mostReading = Math.max(mostReading, ++reading);
+        const range = await readAfterFork(channel, options);
+        reading--;
+        return range;
+      };
+      if (shared) log.readMany = together(readAfterFork);
+      at.archiver().start();
+      await at.told.until("all are archived", () => at.told.archivedCount === 10_000);
+      assert.ok(at.told.mostAtOnce <= 5000, `${at.told.mostAtOnce} messages were written at once`);
+      assert.ok(mostReading <= (shared ? 0 : 100), `${mostReading} channels were read at once`);
+      const { epoch } = await read("chat:1", { limit: 1 });
+      const rows = await at.sql<{ epoch: string; first: string; last: string; n: string }>(
+        `select distinct epoch, min("offset") as first, max("offset") as last, count(*) as n from messages group by channel, epoch`,
+      );
+      assert.deepEqual(rows, [{ epoch, first: "21", last: "60", n: "40" }]);
+      assert.deepEqual(
+        await at.storage.standings(channels),
+        channels.map((channel) => ({ channel, epoch, offset: 60 })),
+      );
+      assert.deepEqual([at.told.missed, at.told.failures], [[], []]);
+    });
+  }
+
   test("a removed history is removed from the archive, and nothing of it comes back", async (t) => {
     const at = await archiveCase(t, url, { retention: { messages: 100 } });
     at.archiver().start();
@@ -207,6 +247,21 @@ describe("a log with a storage behind it", { skip: broker.skip }, () => {
     });
   });
 });
+
+/** As of a log that channels share: one by one, but within one limit. */
+function together(read: Log["read"]): NonNullable<Log["readMany"]> {
+  return async (reads, { limit }) => {
+    let left = limit;
+    const ranges: Range[] = [];
+    for (const { channel, after } of reads) {
+      const range = await read(channel, { after, limit });
+      const messages = range.messages.slice(0, left);
+      left -= messages.length;
+      ranges.push({ ...range, messages });
+    }
+    return ranges;
+  };
+}
 
 async function doubled(at: Awaited<ReturnType<typeof archiveCase>>): Promise<{ rows: number; doubled: number }> {
   const [found] = await at.sql<{ rows: string; positions: string }>(

@@ -4,7 +4,7 @@
  * the channels from time to time.
  */
 import { inEpoch, sharedHistory } from "@todoku/protocol";
-import type { Head, Log, Range } from "../backbones/contract.ts";
+import type { ChannelRead, Head, Log, Range } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { Duty, Standing, Storage, Stretch } from "./contract.ts";
@@ -51,6 +51,16 @@ const WARN_MS = 60_000;
 const REMEMBERED = 100_000;
 /** Of the retention: what is not archived by then is warned of. */
 const LATE = 0.5;
+
+/** Where a channel is read from. */
+interface Place extends ChannelRead {
+  readonly standing: Standing | undefined;
+}
+
+/** What was read there. */
+interface Reading extends Place {
+  readonly range: Range;
+}
 
 /** A piece of a channel's log on its way into the storage. */
 interface Piece {
@@ -221,37 +231,28 @@ export class Archiver {
 
   /** What follows in the log, of those channels of which something does. */
   async #read(channels: readonly string[], standings: readonly (Standing | undefined)[]): Promise<readonly Piece[]> {
+    const begun = await this.#ranges(
+      channels.map((channel, i) => ({ channel, standing: standings[i], after: standings[i]?.offset ?? 0 })),
+    );
+    const anew = begun.filter((reading) => !isInPlace(reading));
+    const again = await this.#ranges(anew.map((reading) => ({ ...reading, after: knownIn(reading) ?? 0 })));
+    return [...begun.filter(isInPlace), ...again].map(pieceOf).filter((piece) => piece !== undefined);
+  }
+
+  async #ranges(places: readonly Place[]): Promise<readonly Reading[]> {
     const { log } = this.#options;
-    const reads = channels.map((channel, i) => ({ channel, after: standings[i]?.offset ?? 0 }));
-    const together = { limit: MESSAGES_TOGETHER, maxBytes: BYTES_TOGETHER };
+    if (places.length === 0) return [];
     const ranges = log.readMany
-      ? await log.readMany(reads, together)
-      : await Promise.all(reads.map(({ channel, after }) => this.#readOne(channel, after)));
-    const pieces = await Promise.all(ranges.map((range, i) => this.#pieceOf(channels[i] ?? "", standings[i], range)));
-    return pieces.filter((piece) => piece !== undefined);
-  }
-
-  #readOne(channel: string, after: number): Promise<Range> {
-    return this.#options.log.read(channel, { after, limit: MESSAGES_PER_CHANNEL, maxBytes: BYTES_PER_CHANNEL });
-  }
-
-  /** `first` is what was read from the standing on. */
-  async #pieceOf(channel: string, standing: Standing | undefined, first: Range): Promise<Piece | undefined> {
-    // In an epoch that shares a part of the old one only, it goes on from there.
-    const known = standing && (inEpoch(standing, first)?.offset ?? sharedHistory(standing, first));
-    const begin = known ?? 0;
-    const range = begin === (standing?.offset ?? 0) ? first : await this.#readOne(channel, begin);
-    const after = Math.max(begin, range.trimmed);
-    const upTo = range.messages.at(-1)?.offset ?? after;
-    const { epoch, forks, messages, head } = range;
-    const more = upTo < head;
-    if (standing?.epoch === epoch && upTo <= standing.offset) return more ? { channel, more } : undefined;
-    return {
-      channel,
-      stretch: { channel, epoch, ...(forks && { forks }), after, upTo, messages },
-      more,
-      ...(known !== undefined && after > known && { missed: { from: known, to: after } }),
-    };
+      ? await log.readMany(places, { limit: MESSAGES_TOGETHER, maxBytes: BYTES_TOGETHER })
+      : await Promise.all(
+          places.map(({ channel, after }) =>
+            log.read(channel, { after, limit: MESSAGES_PER_CHANNEL, maxBytes: BYTES_PER_CHANNEL }),
+          ),
+        );
+    return places.flatMap((place, i) => {
+      const range = ranges[i];
+      return range ? [{ ...place, range }] : [];
+    });
   }
 
   async #forget(): Promise<void> {
@@ -317,4 +318,33 @@ export class Archiver {
     await promise;
     cancel();
   }
+}
+
+/** Up to where the present epoch's history is archived; undefined: nothing of the channel ever was. */
+function knownIn({ standing, range }: Reading): number | undefined {
+  return standing && (inEpoch(standing, range)?.offset ?? sharedHistory(standing, range));
+}
+
+/** Whether it was read from where it goes on: in an epoch that shares a part of the old one only, that is not where it stood. */
+function isInPlace(reading: Reading): boolean {
+  return (knownIn(reading) ?? 0) === reading.after;
+}
+
+/** Undefined: nothing follows. */
+function pieceOf(reading: Reading): Piece | undefined {
+  const { channel, standing, range } = reading;
+  // The epoch has changed again meanwhile.
+  if (!isInPlace(reading)) return { channel, more: true };
+  const known = knownIn(reading);
+  const after = Math.max(reading.after, range.trimmed);
+  const upTo = range.messages.at(-1)?.offset ?? after;
+  const { epoch, forks, messages, head } = range;
+  const more = upTo < head;
+  if (standing?.epoch === epoch && upTo <= standing.offset) return more ? { channel, more } : undefined;
+  return {
+    channel,
+    stretch: { channel, epoch, ...(forks && { forks }), after, upTo, messages },
+    more,
+    ...(known !== undefined && after > known && { missed: { from: known, to: after } }),
+  };
 }

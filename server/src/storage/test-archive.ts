@@ -18,6 +18,8 @@ const PATIENCE_MS = 20_000;
 /** What archivers told, and a way to wait for it. */
 export class Told implements ArchiveObserver {
   archivedCount = 0;
+  /** Most messages that were written together. */
+  mostAtOnce = 0;
   readonly missed: { readonly channel: string; readonly from: number; readonly to: number }[] = [];
   readonly late: string[] = [];
   readonly failures: unknown[] = [];
@@ -26,6 +28,7 @@ export class Told implements ArchiveObserver {
 
   archived(_namespace: Namespace, messages: number): void {
     this.archivedCount += messages;
+    this.mostAtOnce = Math.max(this.mostAtOnce, messages);
     this.#changed();
   }
 
