@@ -1,8 +1,7 @@
 /** The Kafka backbone, and `@platformatic/kafka` in a bare loop, each in this process, on a broker of its own on the first core. */
-import { Admin, Consumer, Producer } from "@platformatic/kafka";
+import { Admin, Consumer, Producer, type MessageToProduce } from "@platformatic/kafka";
 import { ownServers } from "../../scripts/brokers/own-servers.ts";
 import { kafkaBackbone } from "../../server/src/backbones/kafka/test-kafka.ts";
-import { recordOf } from "../../server/src/backbones/kafka/records.ts";
 import { pin } from "../process-cost.ts";
 import { Arrivals, channelOf, CHANNELS, messageOf, present, type Way } from "./way.ts";
 
@@ -105,17 +104,7 @@ class Turns {
   async #send(): Promise<void> {
     const all = this.#waiting;
     this.#waiting = [];
-    // The same records: key, value and headers.
-    const messages = all.map(({ i }) => {
-      const { key, value, headers, timestamp } = recordOf(channelOf(i), messageOf(i), undefined);
-      return {
-        topic: TOPIC,
-        key,
-        ...(value && { value }),
-        ...(headers && { headers }),
-        ...(timestamp !== undefined && { timestamp }),
-      };
-    });
+    const messages = all.map(({ i }) => sameRecord(i));
     try {
       await this.#producer.send({ messages, acks: ALL_REPLICAS });
       for (const { resolve } of all) resolve();
@@ -123,6 +112,19 @@ class Turns {
       for (const { reject } of all) reject(error);
     }
   }
+}
+
+const [ID, TIME] = [Buffer.from("todoku-id"), Buffer.from("todoku-time")];
+
+/** What the backbone writes: key, value and headers. */
+function sameRecord(i: number): MessageToProduce {
+  const { id, time, data } = messageOf(i);
+  const headers = new Map([
+    [ID, Buffer.from(id)],
+    [TIME, Buffer.from(String(time))],
+  ]);
+  const [key, value] = [Buffer.from(channelOf(i)), Buffer.from(data)];
+  return { topic: TOPIC, key, value, headers, timestamp: BigInt(time) };
 }
 
 async function broker(): Promise<AsyncDisposable & { readonly urls: string[] }> {
