@@ -4,8 +4,10 @@
  */
 import type { Clock } from "../../clock.ts";
 import { BackboneError } from "../contract.ts";
-import type { Batch, KafkaCluster, ProducedPartition, Producer, Topic } from "./cluster.ts";
+import type { Batch, KafkaCluster, Producer, Topic } from "./cluster.ts";
 import { asBackboneError, CODE, unavailable } from "./failure.ts";
+import type { BatchName } from "./record-batch.ts";
+import type { ProducedPartition } from "./record-calls.ts";
 import type { NewRecord } from "./records.ts";
 
 /** Who waits for longer is told; a batch that left is sent on until its outcome is known. */
@@ -34,21 +36,31 @@ const NEVER: ReadonlySet<number> = new Set([
   CODE.INVALID_RECORD,
 ]);
 
-/** The end of a partition that is written to. */
-export interface Lane {
+/** The end of a partition that is written to. Who has appended a record is answered with an `A`. */
+export interface Lane<A> {
   /** Absent until it is known. */
   readonly topic: Topic | undefined;
   readonly partition: number;
   /** Until then its records wait. */
   readonly ready: boolean;
+  /** Called before a batch leaves; not again when it is sent again. */
+  leaves?(name: BatchName, records: readonly NewRecord[]): void;
+  /**
+   * Resolves, once what is stored before `next` may be answered, with the answer for the record at an offset.
+   *
+   * @throws BackboneError where that cannot be told.
+   */
+  confirm(next: number): Promise<(offset: number) => A>;
 }
+
+type AnyLane = Lane<unknown>;
 
 interface Entry {
   readonly record: NewRecord;
   readonly bytes: number;
   readonly deadline: number;
   /** Absent once its caller was told something. */
-  settle: { readonly resolve: (offset: number) => void; readonly reject: (error: BackboneError) => void } | undefined;
+  settle: { readonly resolve: (answer: unknown) => void; readonly reject: (error: unknown) => void } | undefined;
 }
 
 interface SentBatch {
@@ -58,7 +70,7 @@ interface SentBatch {
 }
 
 interface LaneQueue {
-  readonly lane: Lane;
+  readonly lane: AnyLane;
   readonly waiting: Entry[];
   batch: SentBatch | undefined;
   /** The batch is on its way. */
@@ -71,7 +83,7 @@ export class Appender {
   readonly #cluster: KafkaCluster;
   readonly #clock: Clock;
   readonly #acks: number;
-  readonly #queues = new Map<Lane, LaneQueue>();
+  readonly #queues = new Map<AnyLane, LaneQueue>();
   readonly #busy = new Set<number>();
   #producer: Producer | undefined;
   #asking = false;
@@ -102,16 +114,21 @@ export class Appender {
     this.#queues.clear();
   }
 
-  /** Resolves with the record's offset when it is stored. @throws BackboneError. */
-  append(lane: Lane, record: NewRecord): Promise<number> {
-    return new Promise((resolve, reject) => {
+  /** Resolves with the lane's answer when the record is stored and confirmed. @throws BackboneError. */
+  append<A>(lane: Lane<A>, record: NewRecord): Promise<A> {
+    return new Promise<A>((resolve, reject) => {
       if (!this.#open) {
         reject(unavailable(this.#cluster.name, "the backbone is closed"));
         return;
       }
       const bytes = (record.value?.length ?? 0) + OVERHEAD_BYTES + record.key.length;
       const deadline = this.#clock.now() + PATIENCE_MS;
-      this.#queueOf(lane).waiting.push({ record, bytes, deadline, settle: { resolve, reject } });
+      this.#queueOf(lane).waiting.push({
+        record,
+        bytes,
+        deadline,
+        settle: { resolve: resolve as (answer: unknown) => void, reject },
+      });
       this.wake();
       this.#sweepLater();
     });
@@ -128,11 +145,11 @@ export class Appender {
   }
 
   /** What waits for this lane, and has not left, is not stored. */
-  refuse(lane: Lane, error: BackboneError): void {
+  refuse(lane: AnyLane, error: BackboneError): void {
     this.#reject(this.#queues.get(lane)?.waiting.splice(0) ?? [], error);
   }
 
-  #queueOf(lane: Lane): LaneQueue {
+  #queueOf(lane: AnyLane): LaneQueue {
     const known = this.#queues.get(lane);
     if (known) return known;
     const made: LaneQueue = { lane, waiting: [], batch: undefined, sent: false, producer: undefined, sequence: 0 };
@@ -205,12 +222,9 @@ export class Appender {
     if (errorCode === CODE.NONE || errorCode === CODE.DUPLICATE_SEQUENCE_NUMBER) {
       const first = Number(answer.baseOffset);
       queue.batch = undefined;
-      for (const [i, entry] of batch.entries.entries()) {
-        // A duplicate so old that the leader does not know any more where it is.
-        if (first < 0) this.#reject([entry], this.#unknown("Kafka has it already, and does not say where"));
-        else entry.settle?.resolve(first + i);
-        entry.settle = undefined;
-      }
+      // A duplicate so old that the leader does not know any more where it is.
+      if (first < 0) this.#reject(batch.entries, this.#unknown("Kafka has it already, and does not say where"));
+      else void this.#confirm(queue.lane, batch.entries, first);
       return true;
     }
     const said = errorMessage ?? `error ${errorCode}`;
@@ -234,6 +248,18 @@ export class Appender {
       return true;
     }
     return false;
+  }
+
+  async #confirm(lane: AnyLane, entries: readonly Entry[], first: number): Promise<void> {
+    try {
+      const answerOf = await lane.confirm(first + entries.length);
+      for (const [i, entry] of entries.entries()) {
+        entry.settle?.resolve(answerOf(first + i));
+        entry.settle = undefined;
+      }
+    } catch (error) {
+      this.#reject(entries, error);
+    }
   }
 
   #renew(): void {
@@ -295,7 +321,7 @@ export class Appender {
     return new BackboneError("unknown", `[${this.#cluster.name}] ${why}`);
   }
 
-  #reject(entries: readonly Entry[], error: BackboneError): void {
+  #reject(entries: readonly Entry[], error: unknown): void {
     for (const entry of entries) {
       entry.settle?.reject(error);
       entry.settle = undefined;
@@ -318,5 +344,10 @@ function nextBatch(queue: LaneQueue, producer: Producer): SentBatch {
   const entries = queue.waiting.splice(0, count);
   const { sequence } = queue;
   queue.sequence = (sequence + entries.length) % SEQUENCES;
+  const name = { producerId: producer.id, producerEpoch: producer.epoch, sequence };
+  queue.lane.leaves?.(
+    name,
+    entries.map(({ record }) => record),
+  );
   return { entries, producer, sequence };
 }

@@ -50,6 +50,11 @@ export class ChannelIndex {
     return this.#channels.size;
   }
 
+  /** A message of it was taken. */
+  knows(channel: string): boolean {
+    return this.#channels.has(channel);
+  }
+
   /** So long after its record a key was forgotten, for its position, though its window was not over; undefined if none ever was. */
   get forgotAfterMs(): number | undefined {
     return this.#forgotAfterMs;

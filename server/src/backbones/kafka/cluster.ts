@@ -3,26 +3,27 @@ import { readFileSync } from "node:fs";
 import {
   Base,
   ConnectionPool,
-  NumericMap,
   deleteRecordsV2,
-  fetchV13,
-  fetchV15,
-  fetchV16,
-  fetchV17,
   initProducerIdV4,
   initProducerIdV5,
   listOffsetsV7,
   listOffsetsV8,
   listOffsetsV9,
-  produceV10,
-  produceV11,
-  produceV9,
   type Broker,
   type ConnectionOptions,
-  type MessageRecord,
 } from "@platformatic/kafka";
 import { asBackboneError, CODE, invalid, unavailable } from "./failure.ts";
-import type { FetchedRecords, NewRecord } from "./records.ts";
+import { encodeBatch } from "./record-batch.ts";
+import {
+  COMMITTED,
+  FETCH,
+  fetchRecords,
+  PRODUCE,
+  produce,
+  type FetchedPartition,
+  type ProducedPartition,
+} from "./record-calls.ts";
+import type { NewRecord } from "./records.ts";
 import type { KafkaSettings } from "./settings.ts";
 
 const CONNECT_MS = 2000;
@@ -35,11 +36,9 @@ const REFRESH_PAUSE_MS = 100;
 const EARLIEST = -2n;
 const LATEST = -1n;
 
-const PRODUCE = [produceV11.api, produceV10.api, produceV9.api] as const;
-const FETCH = [fetchV17.api, fetchV16.api, fetchV15.api, fetchV13.api] as const;
-const LIST_OFFSETS = [listOffsetsV9.api, listOffsetsV8.api, listOffsetsV7.api] as const;
-const DELETE_RECORDS = [deleteRecordsV2.api] as const;
-const INIT_PRODUCER_ID = [initProducerIdV5.api, initProducerIdV4.api] as const;
+const LIST_OFFSETS = [listOffsetsV9, listOffsetsV8, listOffsetsV7] as const;
+const DELETE_RECORDS = [deleteRecordsV2] as const;
+const INIT_PRODUCER_ID = [initProducerIdV5, initProducerIdV4] as const;
 
 /** A topic as the cluster has it. */
 export interface Topic {
@@ -73,22 +72,6 @@ export interface Batch {
   readonly partition: number;
   readonly sequence: number;
   readonly records: readonly NewRecord[];
-}
-
-/** What a leader says of one partition. */
-export interface FetchedPartition extends FetchedRecords {
-  readonly errorCode: number;
-  /** What is below is committed: nobody has an unfinished transaction there. */
-  readonly lastStableOffset: bigint;
-  readonly logStartOffset: bigint;
-  /** The record before the offset that was asked for is not there: of the epochs up to its, the log has this one, and it ends here. */
-  readonly divergingEpoch?: { readonly epoch: number; readonly endOffset: bigint };
-}
-
-export interface ProducedPartition {
-  readonly errorCode: number;
-  readonly baseOffset: bigint;
-  readonly errorMessage: string | null | undefined;
 }
 
 export interface Producer {
@@ -221,17 +204,9 @@ export class KafkaCluster {
       })),
     }));
     const most = from.reduce((sum, { maxBytes }) => sum + maxBytes, 0);
-    const fetch = pick("Fetch", FETCH, this.#versions, this.name);
+    const version = pick("Fetch", FETCH, this.#versions, this.name);
     const connection = await this.#connection(line, node);
-    const answer = await evenIfPartly(
-      fetch.async(connection, waitMs, waitMs > 0 ? 1 : 0, Math.min(most, 64 << 20), COMMITTED, 0, -1, topics, [], ""),
-    );
-    return new Map(
-      answer.responses.map(({ topicId, partitions }) => [
-        topicId,
-        new Map(partitions.map((partition) => [partition.partitionIndex, partition])),
-      ]),
-    );
+    return fetchRecords(connection, version, { waitMs, maxBytes: Math.min(most, 64 << 20), topics });
   }
 
   /** Where a partition ends (the next offset that will be given), or begins. Undefined where its leader did not say. */
@@ -247,7 +222,7 @@ export class KafkaCluster {
     }));
     const list = pick("ListOffsets", LIST_OFFSETS, this.#versions, this.name);
     const connection = await this.#connection("read", node);
-    const answer = await evenIfPartly(list.async(connection, -1, COMMITTED, topics));
+    const answer = await evenIfPartly(list.api.async(connection, -1, COMMITTED, topics));
     return of.map(({ topic, partition }) => {
       const found = answer.topics
         .find(({ name }) => name === topic.name)
@@ -261,7 +236,7 @@ export class KafkaCluster {
     const remove = pick("DeleteRecords", DELETE_RECORDS, this.#versions, this.name);
     const partitions = [{ partitionIndex: partition, offset: BigInt(offset) }];
     try {
-      await remove.async(await this.#connection("read", node), [{ name, partitions }], ANSWER_MS);
+      await remove.api.async(await this.#connection("read", node), [{ name, partitions }], ANSWER_MS);
     } catch (error) {
       throw asBackboneError(this.name, error, "read");
     }
@@ -274,7 +249,7 @@ export class KafkaCluster {
     let failure: unknown = unavailable(this.name, "no broker is known");
     for (const candidate of node === undefined ? [] : this.#brokers.keys()) {
       try {
-        const { producerId, producerEpoch } = await init.async(
+        const { producerId, producerEpoch } = await init.api.async(
           await this.#connection("read", candidate),
           null,
           0,
@@ -296,18 +271,14 @@ export class KafkaCluster {
     acks: number,
     batches: readonly Batch[],
   ): Promise<readonly (ProducedPartition | undefined)[]> {
-    const produce = pick("Produce", PRODUCE, this.#versions, this.name);
-    const sequences = new NumericMap();
-    for (const { topic, partition, sequence } of batches) sequences.set(`${topic}:${partition}`, sequence);
-    const messages = batches.flatMap(({ topic, partition, records }) =>
-      // The client writes a value that is null as what it is, though its types do not say so.
-      records.map((record) => ({ ...record, topic, partition }) as MessageRecord),
-    );
+    const version = pick("Produce", PRODUCE, this.#versions, this.name);
+    const now = Date.now();
+    const encoded = batches.map(({ topic, partition, sequence, records }) => {
+      const name = { producerId: id, producerEpoch: epoch, sequence };
+      return { topic, partition, bytes: encodeBatch(records, name, now) };
+    });
     const connection = await this.#connection("write", node);
-    const answer = await evenIfPartly(
-      produce.async(connection, acks, ANSWER_MS, messages, { producerId: id, producerEpoch: epoch, sequences }),
-    );
-    if (typeof answer === "boolean") return batches.map(() => undefined);
+    const answer = await evenIfPartly(produce(connection, version, { acks, timeoutMs: ANSWER_MS, batches: encoded }));
     return batches.map(({ topic, partition }) =>
       answer.responses.find(({ name }) => name === topic)?.partitionResponses.find(({ index }) => index === partition),
     );
@@ -353,11 +324,8 @@ export class KafkaCluster {
   }
 }
 
-/** What a transaction has not committed is nobody's to see. */
-const COMMITTED = 1;
-
 interface Versioned {
-  readonly version: number;
+  readonly api: { readonly version: number };
 }
 
 /** The newest version of a call that the brokers understand. */
@@ -368,11 +336,11 @@ function pick<T extends Versioned>(
   name: string,
 ): T {
   const { minVersion = 0, maxVersion = -1 } = versions[call] ?? {};
-  const found = known.find(({ version }) => version >= minVersion && version <= maxVersion);
+  const found = known.find(({ api: { version } }) => version >= minVersion && version <= maxVersion);
   if (found) return found;
   throw invalid(
     name,
-    `these brokers speak ${call} in versions ${minVersion} to ${maxVersion}, and ${known.map(({ version }) => version).join(", ")} are known. ` +
+    `these brokers speak ${call} in versions ${minVersion} to ${maxVersion}, and ${known.map(({ api }) => api.version).join(", ")} are known. ` +
       "Use Apache Kafka 3.1 or newer",
   );
 }

@@ -1,9 +1,12 @@
 /** Reads partitions to their end and goes on from there: those that somebody needs, and for a while longer. */
 import type { Clock } from "../../clock.ts";
 import type { BackboneError } from "../contract.ts";
-import type { FetchedPartition, KafkaCluster, Topic } from "./cluster.ts";
+import type { KafkaCluster, Topic } from "./cluster.ts";
 import { asBackboneError, CODE, unavailable } from "./failure.ts";
-import { placedRecords, type PlacedRecord } from "./records.ts";
+import { placedBatches } from "./placed-records.ts";
+import type { RecordBatch } from "./record-batch.ts";
+import type { FetchedPartition } from "./record-calls.ts";
+import type { PlacedRecord } from "./records.ts";
 import { Reigns } from "./reigns.ts";
 
 /** A partition that nobody needs is followed so long: who leaves often comes back. */
@@ -19,6 +22,8 @@ const PATIENCE_MS = 5000;
 export interface Reading {
   /** In the order of the log, each once. */
   take(record: PlacedRecord): void;
+  /** Takes a whole batch, where it is known what is in it; false: its records are to be taken one by one. */
+  takeOwn?(batch: RecordBatch): boolean;
   /** What is before `start` is not in the log any more. */
   trim(start: number): void;
   /** Resolves with where to go on, if something was kept of what was read earlier. */
@@ -83,13 +88,15 @@ export class FollowedPartition {
   take(fetched: FetchedPartition): void {
     if (this.next === undefined) return;
     const start = Number(fetched.logStartOffset);
-    const { records, next } = placedRecords(fetched, this.next);
-    for (const record of records) {
-      this.reading.take(record);
-      if (this.#isFaulty()) return;
+    const { batches, next } = placedBatches(fetched, this.next);
+    for (const batch of batches) {
+      if (batch.firstOffset >= this.next && this.reading.takeOwn?.(batch) === true) continue;
+      for (const record of batch.records(this.next)) {
+        this.reading.take(record);
+        if (this.#isFaulty()) return;
+      }
     }
-    for (const { partitionLeaderEpoch, firstOffset } of fetched.records ?? [])
-      this.reigns.note(partitionLeaderEpoch, Number(firstOffset));
+    for (const { leaderEpoch, firstOffset } of fetched.batches) this.reigns.note(leaderEpoch, firstOffset);
     this.next = next;
     if (start > 0) this.reading.trim(start);
     for (const waiter of this.waiters) {

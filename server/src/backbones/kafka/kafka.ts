@@ -61,7 +61,6 @@ export class KafkaBackbone implements Backbone {
     const topics = new Topics(cluster, settings);
     const follower = new Follower(cluster, clock, settings.read_bytes);
     const appender = new Appender(cluster, clock);
-    const announce = this.#listeners.emit.bind(this.#listeners);
     const indexLanes = new OwnTopic(cluster, topics, follower, appender, {
       wish: indexTopic(settings),
       partitions: settings.partitions,
@@ -69,7 +68,7 @@ export class KafkaBackbone implements Backbone {
       reading: () => new SnapshotTable(),
     });
     const snapshots = new Snapshots(indexLanes, follower, clock);
-    const places = new Places(cluster, topics, follower, settings, announce, snapshots, clock);
+    const places = new Places(cluster, topics, follower, settings, this.#listeners, snapshots, clock);
     const ends = new Ends(cluster, clock);
     const log = new KafkaLog(cluster, places, follower, appender, ends, clock, settings.read_bytes);
     const busLanes = new OwnTopic(cluster, topics, follower, appender, {

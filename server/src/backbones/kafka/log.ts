@@ -1,7 +1,6 @@
 /** The log facet: the channels of a namespace share the partitions of its topic. */
 import type { Clock } from "../../clock.ts";
 import {
-  BackboneError,
   type AppendOptions,
   type Appended,
   type ChannelPage,
@@ -21,7 +20,8 @@ import { asBackboneError, CODE, unavailable } from "./failure.ts";
 import type { Follower } from "./follower.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import type { Place, Places } from "./places.ts";
-import { meaningOf, placedRecords, recordOf, removalOf, type NewRecord } from "./records.ts";
+import { placedRecords } from "./placed-records.ts";
+import { meaningOf, recordOf, removalOf, type NewRecord } from "./records.ts";
 
 const PATIENCE_MS = 5000;
 const PAUSE_MS = 50;
@@ -47,6 +47,8 @@ export class KafkaLog implements Log {
   readonly #ends: Ends;
   readonly #clock: Clock;
   readonly #mostBytes: number;
+  /** In this turn. */
+  readonly #opened = new Set<Place>();
 
   constructor(
     cluster: KafkaCluster,
@@ -66,10 +68,8 @@ export class KafkaLog implements Log {
     this.#mostBytes = mostBytes;
   }
 
-  async append(channel: string, message: Message, { dedupe }: AppendOptions): Promise<Appended> {
-    const { log, offset } = await this.#write(channel, recordOf(channel, message, dedupe));
-    const first = log.index.repeatOf(offset);
-    return { epoch: log.epoch, offset: first ?? offset, duplicate: first !== undefined };
+  append(channel: string, message: Message, { dedupe }: AppendOptions): Promise<Appended> {
+    return this.#write(channel, recordOf(channel, message, dedupe));
   }
 
   async read(channel: string, options: ReadOptions): Promise<Range> {
@@ -147,7 +147,7 @@ export class KafkaLog implements Log {
   }
 
   async remove(channel: string): Promise<void> {
-    await this.#write(channel, removalOf(channel));
+    await this.#write(channel, removalOf(channel, this.#clock.now()));
   }
 
   /** A page is a partition. */
@@ -161,11 +161,19 @@ export class KafkaLog implements Log {
     return { channels: index.filled(), ...(next < places.length && { next: String(next) }) };
   }
 
-  /** Writes, and reads back: only the log says whether a record repeats an earlier one. */
-  async #write(channel: string, record: NewRecord): Promise<{ readonly log: PartitionLog; readonly offset: number }> {
+  #write(channel: string, record: NewRecord): Promise<Appended> {
     const place = this.#places.of(channel);
     // Called in the order of the appends, and before anything is awaited: the lane keeps their order.
     const stored = this.#appender.append(place, record);
+    this.#open(place);
+    return stored;
+  }
+
+  /** What is appended waits until its partition is read up to its end. One look is enough for all that is appended in a turn. */
+  #open(place: Place): void {
+    if (this.#opened.has(place)) return;
+    if (this.#opened.size === 0) this.#clock.soon(() => this.#opened.clear());
+    this.#opened.add(place);
     void this.#places.open(place).then(
       () => this.#appender.wake(),
       (error: unknown) => {
@@ -173,20 +181,6 @@ export class KafkaLog implements Log {
         if (failure.reason === "invalid") this.#appender.refuse(place, failure);
       },
     );
-    const offset = await stored;
-    // Its partition may be begun anew meanwhile.
-    if (!place.ready) await this.#places.open(place).catch(() => {});
-    const { log } = place;
-    if (!log) throw new BackboneError("unknown", `[${this.#cluster.name}] the topic is gone`);
-    try {
-      await this.#follower.until(log.followed, offset + 1);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new BackboneError("unknown", `[${this.#cluster.name}] stored, and not read back yet (${why})`, {
-        cause: error,
-      });
-    }
-    return { log, offset: offset + 1 };
   }
 
   /** Resolves when everything that was stored by anybody before this call was read. */

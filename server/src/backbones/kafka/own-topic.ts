@@ -15,7 +15,7 @@ export interface OwnTopicOptions<R extends Reading> {
 }
 
 /** One partition of it, from before the topic is known. */
-export class OwnLane<R extends Reading> implements Lane {
+export class OwnLane<R extends Reading> implements Lane<number> {
   readonly partition: number;
   readonly reading: R;
   followed: FollowedPartition | undefined;
@@ -28,6 +28,11 @@ export class OwnLane<R extends Reading> implements Lane {
 
   get ready(): boolean {
     return this.topic !== undefined;
+  }
+
+  /** Who wants it read back waits for that himself. */
+  async confirm(): Promise<(offset: number) => number> {
+    return (offset) => offset;
   }
 }
 

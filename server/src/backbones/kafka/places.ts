@@ -1,13 +1,14 @@
 /** Where a channel lies: topic, partition, and what is known of it here. */
 import { namespaceOf } from "@todoku/protocol";
 import type { Clock } from "../../clock.ts";
-import type { Frame } from "../contract.ts";
+import { BackboneError, type Appended } from "../contract.ts";
 import { ALL_REPLICAS, type Lane } from "./appender.ts";
 import type { KafkaCluster, Topic } from "./cluster.ts";
 import { asBackboneError, CODE, unavailable } from "./failure.ts";
 import type { Follower } from "./follower.ts";
-import { PartitionLog } from "./partition-log.ts";
+import { PartitionLog, type PartitionLogOptions } from "./partition-log.ts";
 import { partitionOf } from "./partition-of.ts";
+import type { BatchName } from "./record-batch.ts";
 import { epochRecord, type NewRecord } from "./records.ts";
 import type { KafkaSettings } from "./settings.ts";
 import type { Snapshots } from "./snapshots.ts";
@@ -17,16 +18,18 @@ const PATIENCE_MS = 5000;
 const PAUSE_MS = 100;
 
 /** One partition of a namespace, from before its topic is known. */
-class Place implements Lane {
+class Place implements Lane<Appended> {
   readonly namespace: string;
   readonly partition: number;
+  readonly confirm: Lane<Appended>["confirm"];
   log: PartitionLog | undefined;
   /** While the others are told that the log was cut back. */
   telling: Promise<void> | undefined;
 
-  constructor(namespace: string, partition: number) {
+  constructor(namespace: string, partition: number, readBack: (place: Place, next: number) => Confirmed) {
     this.namespace = namespace;
     this.partition = partition;
+    this.confirm = (next) => readBack(this, next);
   }
 
   get topic(): Topic | undefined {
@@ -36,16 +39,22 @@ class Place implements Lane {
   get ready(): boolean {
     return this.log?.followed.live === true && !this.log.followed.broken;
   }
+
+  leaves(name: BatchName, records: readonly NewRecord[]): void {
+    this.log?.own.add(name, records);
+  }
 }
 
 export type { Place };
+
+type Confirmed = ReturnType<Lane<Appended>["confirm"]>;
 
 export class Places {
   readonly #cluster: KafkaCluster;
   readonly #topics: Topics;
   readonly #follower: Follower;
   readonly #settings: KafkaSettings;
-  readonly #announce: (channel: string, frame: Frame) => void;
+  readonly #listeners: PartitionLogOptions["listeners"];
   readonly #snapshots: Snapshots;
   readonly #clock: Clock;
   readonly #places = new Map<string, readonly Place[]>();
@@ -55,7 +64,7 @@ export class Places {
     topics: Topics,
     follower: Follower,
     settings: KafkaSettings,
-    announce: (channel: string, frame: Frame) => void,
+    listeners: PartitionLogOptions["listeners"],
     snapshots: Snapshots,
     clock: Clock,
   ) {
@@ -63,7 +72,7 @@ export class Places {
     this.#topics = topics;
     this.#follower = follower;
     this.#settings = settings;
-    this.#announce = announce;
+    this.#listeners = listeners;
     this.#snapshots = snapshots;
     this.#clock = clock;
   }
@@ -78,7 +87,7 @@ export class Places {
   in(namespace: string): readonly Place[] {
     const { partitions } = this.#settings;
     const known = this.#places.get(namespace);
-    const places = known ?? Array.from({ length: partitions }, (_, i) => new Place(namespace, i));
+    const places = known ?? Array.from({ length: partitions }, (_, i) => new Place(namespace, i, this.#readBack));
     if (!known) this.#places.set(namespace, places);
     return places;
   }
@@ -96,6 +105,22 @@ export class Places {
       }
     }
   }
+
+  /** Only the log, read back, says whether a record repeats an earlier one. */
+  readonly #readBack = async (place: Place, next: number): Confirmed => {
+    // Its partition may be begun anew meanwhile.
+    if (!place.ready) await this.open(place).catch(() => {});
+    const { log } = place;
+    const { name } = this.#cluster;
+    if (!log) throw new BackboneError("unknown", `[${name}] the topic is gone`);
+    try {
+      await this.#follower.until(log.followed, next);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new BackboneError("unknown", `[${name}] stored, and not read back yet (${why})`, { cause: error });
+    }
+    return (offset) => log.appended(offset + 1);
+  };
 
   /** The place's log; another one where its topic was made anew, or where it was cut back. */
   async #present(place: Place): Promise<PartitionLog> {
@@ -121,7 +146,7 @@ export class Places {
   /** `restored`: the snapshot that is to be trusted; "nothing" where the log was cut back, and it is read from its beginning. */
   #begin({ namespace, partition }: Place, topic: Topic, restored: "the newest" | "nothing"): PartitionLog {
     const positions = this.#settings.dedupe_positions;
-    const announce = this.#announce;
+    const listeners = this.#listeners;
     const restore = (log: PartitionLog): Promise<number | undefined> => this.#snapshots.load(log, restored);
     const forgotten = (afterMs: number): void =>
       process.emitWarning(
@@ -129,7 +154,7 @@ export class Places {
           "keys are remembered for as many: a publish that is repeated later, though within the dedupe of its namespace, is stored again. " +
           `Raise dedupe_positions on all gateways at once, or have more partitions`,
       );
-    return new PartitionLog({ topic, partition, namespace, positions, announce, restore, forgotten });
+    return new PartitionLog({ topic, partition, namespace, positions, listeners, restore, forgotten });
   }
 
   /** Says in the log that its history parts here, for all readers alike. @throws BackboneError when it cannot be said now. */

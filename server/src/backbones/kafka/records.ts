@@ -1,5 +1,4 @@
 /** Records as a partition has them, and our messages in them. */
-import type { RecordsBatch } from "@platformatic/kafka";
 import { checkChannel, namespaceOf, type ClientInfo, type Epoch, type Position } from "@todoku/protocol";
 import type { AppendOptions, Message } from "../contract.ts";
 
@@ -9,13 +8,10 @@ export interface NewRecord {
   /** Null, in a compacted topic: the key is to be forgotten. */
   readonly value: Buffer | null;
   readonly headers?: Map<Buffer, Buffer>;
-  readonly timestamp?: bigint;
-}
-
-/** The records of one partition, as a fetch brings them. */
-export interface FetchedRecords {
-  readonly records?: readonly RecordsBatch[] | null;
-  readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: bigint }[] | null;
+  /** In ms since 1970; absent: when it is sent. */
+  readonly timestamp?: number;
+  /** What every reader will take it for, where that is known. */
+  readonly meaning?: Meaning;
 }
 
 /** A record at its place in a partition. */
@@ -46,77 +42,92 @@ export type Meaning =
   | { readonly kind: "malformed"; readonly channel?: string };
 
 const HEADER = {
-  id: "todoku-id",
-  time: "todoku-time",
-  key: "todoku-key",
-  window: "todoku-window",
-  info: "todoku-info",
-  tags: "todoku-tags",
-  control: "todoku-control",
+  id: Buffer.from("todoku-id"),
+  time: Buffer.from("todoku-time"),
+  key: Buffer.from("todoku-key"),
+  window: Buffer.from("todoku-window"),
+  info: Buffer.from("todoku-info"),
+  tags: Buffer.from("todoku-tags"),
+  control: Buffer.from("todoku-control"),
   /** What a value is that is no JSON; as other programs call it. */
-  type: "content-type",
+  type: Buffer.from("content-type"),
 } as const;
 
 /** How long the key of another program's record is remembered, where it does not say. */
 const WINDOW_MS = 600_000;
 
 /** No channel is called so. */
-const EPOCH_KEY = Buffer.from("$epoch");
-
-const LOG_APPEND_TIME = 1 << 3;
-const TRANSACTIONAL = 1 << 4;
-const CONTROL = 1 << 5;
+const EPOCH_CHANNEL = "$epoch";
 
 /** The record of a message, without its place. Any Kafka consumer can read it: key = channel, value = data. */
 export function recordOf(channel: string, message: Message, dedupe: AppendOptions["dedupe"]): NewRecord {
   const { id, time, data, info, tags } = message;
   const headers = new Map<Buffer, Buffer>();
-  const add = (name: string, value: string): unknown => headers.set(Buffer.from(name), Buffer.from(value));
-  add(HEADER.id, id);
-  add(HEADER.time, String(time));
+  headers.set(HEADER.id, Buffer.from(id));
+  headers.set(HEADER.time, Buffer.from(String(time)));
   if (dedupe) {
-    add(HEADER.key, dedupe.key);
-    add(HEADER.window, String(dedupe.windowMs));
+    headers.set(HEADER.key, Buffer.from(dedupe.key));
+    headers.set(HEADER.window, Buffer.from(String(dedupe.windowMs)));
   }
-  if (info) add(HEADER.info, JSON.stringify(info));
-  if (tags) add(HEADER.tags, JSON.stringify(tags));
-  return { key: Buffer.from(channel), value: Buffer.from(data), headers, timestamp: BigInt(time) };
+  if (info) headers.set(HEADER.info, Buffer.from(JSON.stringify(info)));
+  if (tags) headers.set(HEADER.tags, Buffer.from(JSON.stringify(tags)));
+  const meaning = meaningWhenRead(channel, message, dedupe);
+  return { key: Buffer.from(channel), value: Buffer.from(data), headers, timestamp: time, ...(meaning && { meaning }) };
 }
 
-/** The record after which a channel's older messages are not served. */
-export function removalOf(channel: string): NewRecord {
-  const headers = new Map([[Buffer.from(HEADER.control), Buffer.from("remove")]]);
-  return { key: Buffer.from(channel), value: Buffer.from("null"), headers };
+/** Absent where readers may find something else: a half of a surrogate pair is written as another character, and so on. */
+function meaningWhenRead(channel: string, message: Message, dedupe: AppendOptions["dedupe"]): Meaning | undefined {
+  const { id, time, data } = message;
+  if (!Number.isSafeInteger(time) || !id.isWellFormed() || !data.isWellFormed()) return undefined;
+  if (checkChannel(channel) !== undefined) return undefined;
+  if (!dedupe) return { kind: "message", channel, message, windowMs: WINDOW_MS };
+  const { key, windowMs } = dedupe;
+  return key.isWellFormed() && windowMs >= 0 ? { kind: "message", channel, message, windowMs, key } : undefined;
+}
+
+/** The record after which a channel's older messages are not served. `time` is in ms since 1970. */
+export function removalOf(channel: string, time: number): NewRecord {
+  const headers = new Map([[HEADER.control, Buffer.from("remove")]]);
+  const record = { key: Buffer.from(channel), value: Buffer.from("null"), headers, timestamp: time };
+  return checkChannel(channel) === undefined ? { ...record, meaning: { kind: "remove", channel } } : record;
 }
 
 /** The record after which the log has another epoch. */
 export function epochRecord(lineage: Required<Epoch>): NewRecord {
-  const headers = new Map([[Buffer.from(HEADER.control), Buffer.from("epoch")]]);
-  return { key: EPOCH_KEY, value: Buffer.from(JSON.stringify(lineage)), headers };
+  const headers = new Map([[HEADER.control, Buffer.from("epoch")]]);
+  return { key: Buffer.from(EPOCH_CHANNEL), value: Buffer.from(JSON.stringify(lineage)), headers };
 }
 
-/** Reads a record on the topic of `namespace`; `id` names it where it has no name of its own. */
-export function meaningOf(record: PlacedRecord, namespace: string, partition: number): Meaning {
+/**
+ * Reads a record on the topic of `namespace`; `partition` names it where it has no name of its own. `isKnown` says of a channel that its name was
+ * found in order before.
+ */
+export function meaningOf(
+  record: PlacedRecord,
+  namespace: string,
+  partition: number,
+  isKnown: (channel: string) => boolean = () => false,
+): Meaning {
   if (!record.key) return { kind: "malformed" };
-  if (record.key.equals(EPOCH_KEY)) {
+  const channel = record.key.toString();
+  if (channel === EPOCH_CHANNEL) {
     const lineage = lineageOf(record.value);
     return lineage ? { kind: "epoch", lineage } : { kind: "malformed" };
   }
-  const channel = record.key.toString();
-  if (checkChannel(channel) !== undefined || namespaceOf(channel) !== namespace) return { kind: "malformed" };
-  const headers = new Map<string, string>();
-  for (const [name, value] of record.headers) if (name && value) headers.set(name.toString(), value.toString());
-  if (headers.get(HEADER.control) === "remove") return { kind: "remove", channel };
-  const data = dataOf(record.value, headers.get(HEADER.type));
-  const tags = parsed(headers.get(HEADER.tags));
-  const info = parsed(headers.get(HEADER.info));
+  if (!isKnown(channel) && (checkChannel(channel) !== undefined || namespaceOf(channel) !== namespace))
+    return { kind: "malformed" };
+  const { headers } = record;
+  if (textOf(headers, HEADER.control) === "remove") return { kind: "remove", channel };
+  const data = dataOf(record.value, textOf(headers, HEADER.type));
+  const tags = parsed(textOf(headers, HEADER.tags));
+  const info = parsed(textOf(headers, HEADER.info));
   if (data === undefined || !isTags(tags) || !isInfo(info)) return { kind: "malformed", channel };
-  const key = headers.get(HEADER.key);
-  const time = Number(headers.get(HEADER.time) ?? record.time);
-  const windowMs = Number(headers.get(HEADER.window) ?? WINDOW_MS);
+  const key = textOf(headers, HEADER.key);
+  const time = Number(textOf(headers, HEADER.time) ?? record.time);
+  const windowMs = Number(textOf(headers, HEADER.window) ?? WINDOW_MS);
   if (!Number.isSafeInteger(time) || !(windowMs >= 0)) return { kind: "malformed", channel };
   const message: Message = {
-    id: headers.get(HEADER.id) ?? `${partition}-${record.offset}`,
+    id: textOf(headers, HEADER.id) ?? `${partition}-${record.offset}`,
     time,
     data,
     ...(info !== undefined && { info }),
@@ -125,32 +136,13 @@ export function meaningOf(record: PlacedRecord, namespace: string, partition: nu
   return { kind: "message", channel, message, windowMs, ...(key !== undefined && { key }) };
 }
 
-/** The records of a fetch, in order; those of transactions that were aborted left out. `next` is where to go on. */
-export function placedRecords(
-  { records, abortedTransactions }: FetchedRecords,
-  from: number,
-): { readonly records: readonly PlacedRecord[]; readonly next: number } {
-  const found: PlacedRecord[] = [];
-  const aborted = [...(abortedTransactions ?? [])].toSorted((a, b) => Number(a.firstOffset - b.firstOffset));
-  const abandoned = new Set<bigint>();
-  let next = from;
-  for (const batch of records ?? []) {
-    const first = Number(batch.firstOffset);
-    while (aborted[0] && Number(aborted[0].firstOffset) <= first) abandoned.add(aborted.shift()?.producerId ?? -1n);
-    next = Math.max(next, first + batch.lastOffsetDelta + 1);
-    if (batch.attributes & CONTROL) {
-      abandoned.delete(batch.producerId);
-      continue;
-    }
-    if (batch.attributes & TRANSACTIONAL && abandoned.has(batch.producerId)) continue;
-    const appendTime = batch.attributes & LOG_APPEND_TIME ? Number(batch.maxTimestamp) : undefined;
-    for (const { offsetDelta, timestampDelta, key, value, headers } of batch.records) {
-      const offset = first + offsetDelta;
-      if (offset < from) continue;
-      found.push({ offset, time: appendTime ?? Number(batch.firstTimestamp + timestampDelta), key, value, headers });
-    }
+/** The last header with this name. Compared as bytes: most of what is asked for is not there, and a text of each name costs more. */
+function textOf(headers: PlacedRecord["headers"], name: Buffer): string | undefined {
+  for (let i = headers.length - 1; i >= 0; i--) {
+    const [given, value] = headers[i] ?? [];
+    if (given && value && given.length === name.length && given.equals(name)) return value.toString();
   }
-  return { records: found, next };
+  return undefined;
 }
 
 /** JSON text; text and bytes, where the record says that it has such, become a JSON string. */
