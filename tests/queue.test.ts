@@ -9,6 +9,7 @@ import { test, type TestContext } from "node:test";
 import { judge, tell, type QueueRule } from "./queue/judge.ts";
 import type { QueueRunOptions } from "./queue/run.ts";
 import { trial } from "./queue/trial.ts";
+import { MAX_ATTEMPTS, workOf } from "./queue/work.ts";
 
 for (const name of ["memory", "embedded"] as const) {
   test(`${name}: each job has its effect once in each group, and dead are exactly those that never work`, async (t) => {
@@ -41,5 +42,16 @@ test("control: without deduplication a repeated publish has its effect twice", a
 });
 
 test("control: a job that is given up one attempt too early is found among the dead", async (t) => {
-  await mustGoRed(t, "buried", { queue: { max_attempts: 11 } });
+  await mustGoRed(t, "buried", { queue: { max_attempts: MAX_ATTEMPTS - 1 } });
+});
+
+test("control: a job that works and is given up is found, though it was attempted as often as may be", () => {
+  const work = workOf(0, 1000);
+  assert.equal(work.kind, "good");
+  const letter = { n: work.n, queue: work.queue, group: "a", attempts: MAX_ATTEMPTS };
+  const violations = judge({ jobs: [work], attempts: [], effects: [], dead: [letter] });
+  assert.deepEqual(
+    violations.map(({ rule }) => rule),
+    ["lost", "buried"],
+  );
 });

@@ -14,7 +14,7 @@ import { Crew } from "./crew.ts";
 import type { DeadJob, Outcome } from "./judge.ts";
 import { Producers } from "./producers.ts";
 import type { Setup } from "./setups.ts";
-import { LEASE_MS, MAX_ATTEMPTS, POSTS, QUEUE_NAMES, resultsOf, type Post, type Work } from "./work.ts";
+import { LEASE_MS, MAX_ATTEMPTS, POSTS, QUEUE_NAMES, resultsOf, STALLED_MS, type Post, type Work } from "./work.ts";
 import type { WorkerTask } from "./worker.ts";
 
 export interface QueueRunOptions {
@@ -45,8 +45,6 @@ export interface QueueRun extends Outcome {
   readonly duplicates: number;
 }
 
-/** What is not done when nothing was done for so long, will not be. */
-const STALLED_MS = 120_000;
 const CONCURRENCY = 16;
 const PAGE = 5000;
 const LETTERS = 1000;

@@ -12,8 +12,13 @@ export const QUEUE_NAMES = Object.keys(QUEUES) as QueueName[];
 
 /** Short, so that a run sees many of them end. */
 export const LEASE_MS = 2000;
-/** So many that no job is given up because its workers were killed. */
-export const MAX_ATTEMPTS = 12;
+/** What is not done when nothing was done for so long, will not be. */
+export const STALLED_MS = 120_000;
+/**
+ * So many that no job is given up because its workers were killed, frozen or starved: an attempt that none of them failed is over when
+ * its lease is, and a job that is lost so often is lost for as long as a run may stand still.
+ */
+export const MAX_ATTEMPTS = STALLED_MS / LEASE_MS;
 /** A `flaky` job fails so often, and then works. */
 export const FLAKY_FAILURES = 2;
 
@@ -37,7 +42,7 @@ export function workOf(n: number, rare: number): Work {
 function kindOf(n: number, rare: number): Kind {
   if (n % rare === 3) return "zombie";
   if (n % rare === 8) return "long";
-  if (n % 100 === 7) return "bad";
+  if (n % 500 === 7) return "bad";
   return n % 50 === 11 ? "flaky" : "good";
 }
 
