@@ -5,7 +5,6 @@ import {
   type ClientInfo,
   type DecodedCommand,
   type Method,
-  type Reply,
   type Requests,
   type SubscribeRequest,
 } from "@todoku/protocol";
@@ -13,22 +12,13 @@ import type { CursorKey, Cursors } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { PublishOptions } from "../namespaces/publisher.ts";
 import { allow, namespaceFor } from "./access.ts";
+import type { Answer, Call } from "./call.ts";
 import { connect, refresh } from "./connect.ts";
 import { consume, done, extend, fail, unconsume } from "./consume.ts";
 import { readHistory } from "./history.ts";
 import type { Session } from "./session.ts";
 import { authorise, expireAt, prepare } from "./subscribe.ts";
 import { publishReply, subscribeReply } from "./replies.ts";
-
-/** Sends the reply to the command; text is a whole reply that is encoded already. */
-export type Answer = (reply: string | Reply) => void;
-
-/** What one command runs with. */
-export interface Call {
-  readonly session: Session;
-  readonly id: number | undefined;
-  readonly answer: Answer;
-}
 
 type Handlers = { readonly [M in Method]: (call: Call, request: Requests[M]) => Promise<void> };
 

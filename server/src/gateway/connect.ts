@@ -11,7 +11,7 @@ import {
 } from "@todoku/protocol";
 import type { ConnectionClaims } from "../auth/authenticator.ts";
 import type { ConnectDecision } from "../hooks.ts";
-import type { Call } from "./commands.ts";
+import type { Call } from "./call.ts";
 import { connectReply } from "./replies.ts";
 import type { Session } from "./session.ts";
 import { prepare, type Prepared } from "./subscribe.ts";

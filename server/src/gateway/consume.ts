@@ -12,7 +12,7 @@ import type { Namespace, NamespaceQueue } from "../namespaces/namespace.ts";
 import { asRefusal } from "../namespaces/publisher.ts";
 import { complete, type JobResult } from "../queues/completion.ts";
 import { allow, maySubscribe, namespaceFor } from "./access.ts";
-import type { Call } from "./commands.ts";
+import type { Call } from "./call.ts";
 import { SessionConsumer } from "./consumer.ts";
 import type { Session } from "./session.ts";
 

@@ -3,7 +3,7 @@ import { ERRORS, TodokuError, inEpoch, type HistoryRequest } from "@todoku/proto
 import type { Range } from "../backbones/contract.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import { allow } from "./access.ts";
-import type { Call } from "./commands.ts";
+import type { Call } from "./call.ts";
 import { historyReply } from "./replies.ts";
 
 /** What limits one history answer. */
