@@ -2,8 +2,7 @@
 import type { Gap } from "@todoku/protocol";
 import type { Book } from "./book.ts";
 import type { Findings, Promised } from "./findings.ts";
-import type { Watch } from "./subscriber.ts";
-import type { Received } from "./witness.ts";
+import type { Received, Watch } from "./subscriber.ts";
 
 export class LossyWatch implements Watch {
   readonly #name: string;

@@ -5,7 +5,14 @@ import type { Dice } from "./dice.ts";
 import type { Surroundings } from "./gateway-process.ts";
 import type { SubscriberPlan } from "./scenario.ts";
 import type { ProcessClock } from "./virtual-time.ts";
-import type { Received } from "./witness.ts";
+
+/** A message as a handler gets it. */
+export interface Received {
+  readonly data: unknown;
+  readonly offset?: number;
+  readonly epoch?: string;
+  readonly id?: string;
+}
 
 /** What stands beside a subscription and looks at what it is given. */
 export interface Watch {

@@ -1,10 +1,10 @@
 /** What goes wrong in a simulated world, and when. */
 import type { Connection } from "./connection.ts";
+import type { Device } from "./device.ts";
 import type { Dice } from "./dice.ts";
-import type { GatewayProcess } from "./gateway-process.ts";
-import type { Fault } from "./scenario.ts";
+import type { GatewayProcess, Surroundings } from "./gateway-process.ts";
+import type { Fault, Scenario } from "./scenario.ts";
 import { ProcessClock } from "./virtual-time.ts";
-import type { World } from "./world.ts";
 
 const LONGEST_STALL_MS = 8000;
 const LONGEST_AWAY_MS = 5000;
@@ -12,13 +12,24 @@ const LONGEST_DRAIN_MS = 3000;
 /** A log that loses everything again before its readers have found out that it had is no case that anyone promises. */
 const BETWEEN_WIPES_MS = 2000;
 
+/** What can be struck of a world. */
+export interface Vulnerable {
+  readonly scenario: Scenario;
+  readonly around: Surroundings;
+  readonly devices: readonly Device[];
+  readonly gateways: readonly GatewayProcess[];
+  startGateway(): void;
+  /** Takes a gateway out of those that run. */
+  remove(gateway: GatewayProcess): void;
+}
+
 export class Troubles {
-  readonly #world: World;
+  readonly #world: Vulnerable;
   readonly #dice: Dice;
   readonly #clock: ProcessClock;
   #wipeableAt = 0;
 
-  constructor(world: World) {
+  constructor(world: Vulnerable) {
     this.#world = world;
     this.#dice = world.around.dice.split();
     this.#clock = new ProcessClock(world.around.time, this.#dice);

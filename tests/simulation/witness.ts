@@ -5,16 +5,8 @@
 import type { Gap, Position } from "@todoku/protocol";
 import type { Findings, Promised } from "./findings.ts";
 import type { Chapter, Entry, Ledger } from "./ledger.ts";
-import type { Watch, Watcher } from "./subscriber.ts";
+import type { Received, Watch, Watcher } from "./subscriber.ts";
 import type { VirtualTime } from "./virtual-time.ts";
-
-/** A message as a handler gets it. */
-export interface Received {
-  readonly data: unknown;
-  readonly offset?: number;
-  readonly epoch?: string;
-  readonly id?: string;
-}
 
 /** What those who read under one name have come to together: a durable subscription goes from device to device. */
 export interface Trail {
