@@ -1,13 +1,10 @@
 /** Puts the namespaces together from the configuration, and refuses every promise that cannot be kept. */
-import { checkChannel, namespaceOf } from "@todoku/protocol";
-import type { Backbone, Bus, Delivery, Facet, Log, Retention } from "../backbones/contract.ts";
-import { BACKBONE_TYPES } from "../backbones/registry.ts";
+import type { Backbone, Retention } from "../backbones/contract.ts";
 import type { Config, NamespaceConfig } from "../config.ts";
 import { ConfigError } from "../config-error.ts";
 import { Archive, type ArchivePlace } from "../storage/archive.ts";
-import { formatDuration } from "../units.ts";
-import { canKeep, label, labels, list, rank } from "./keeping.ts";
 import { Namespaces, type Namespace } from "./namespace.ts";
+import { PromiseCheck, type ChannelBackbones, type QueueBackbones, type QueueRules } from "./promise-check.ts";
 
 const DAY_MS = 86_400_000;
 const DEFAULT_RETENTION = { ageMs: 7 * DAY_MS, messages: 10_000 };
@@ -24,383 +21,97 @@ export function openNamespaces(
   storages: ReadonlyMap<string, ArchivePlace> = new Map(),
 ): Namespaces {
   const problems: string[] = [];
+  const messageBytes = config.client.message_bytes;
   const namespaces = Object.entries(config.namespaces).flatMap(([name, rules]) => {
-    const plan = new Plan(name, rules, config, backbones, storages);
-    problems.push(...plan.problems);
-    return plan.namespace ? [plan.namespace] : [];
+    const check = new PromiseCheck(name, rules, config, backbones);
+    const about = { name, rules, messageBytes };
+    const namespace = rules.queue
+      ? withQueues(about, rules.queue, check.queues(rules.queue))
+      : withChannels(about, check.channels(), storages);
+    problems.push(...check.problems);
+    return namespace ?? [];
   });
   if (problems.length > 0) throw new ConfigError(problems);
   return new Namespaces(namespaces);
 }
 
-/** One namespace on its way from the configuration to run time. */
-class Plan {
-  readonly problems: string[] = [];
-  readonly namespace: Namespace | undefined;
-  readonly #name: string;
-  readonly #rules: NamespaceConfig;
-  readonly #config: Config;
-  readonly #backbones: ReadonlyMap<string, Backbone>;
-  readonly #storages: ReadonlyMap<string, ArchivePlace>;
+type About = Pick<Namespace, "name" | "rules" | "messageBytes">;
 
-  constructor(
-    name: string,
-    rules: NamespaceConfig,
-    config: Config,
-    backbones: ReadonlyMap<string, Backbone>,
-    storages: ReadonlyMap<string, ArchivePlace>,
-  ) {
-    this.#name = name;
-    this.#rules = rules;
-    this.#config = config;
-    this.#backbones = backbones;
-    this.#storages = storages;
-    this.namespace = this.#compose();
-  }
-
-  #compose(): Namespace | undefined {
-    const { delivery, retention, redelivery } = this.#rules;
-    if (this.#rules.queue) return this.#composeQueue(this.#rules.queue);
-    if (this.#rules.consume !== "none")
-      this.#refuse(`says who may consume, and is no queue. Add ${this.#path("queue")}`);
-    const keeps = delivery !== "at-most-once" || retention !== undefined;
-    const bus = this.#facet("bus");
-    const log = keeps ? this.#facet("log") : undefined;
-    const cursors = keeps ? this.#facet("cursors") : undefined;
-    if (bus) {
-      this.#checkSize(bus);
-      this.#checkBroadcast(bus);
-    }
-    if (log) {
-      this.#checkDelivery(log, "log");
-      this.#checkDedupe(log);
-      this.#checkRetention(log);
-      this.#checkSize(log);
-    } else this.#checkKeepsNothing();
-    if (cursors && cursors.backbone !== log?.backbone) this.#checkDelivery(cursors, "cursors");
-    this.#checkDeadLetters();
-    this.#checkTokens();
-    this.#checkStorage(keeps);
-    if (!bus || (keeps && (!log || !cursors)) || !bus.backbone.bus) return undefined;
-    const dedupeMs = log
-      ? (this.#rules.dedupe ?? Math.min(DEFAULT_DEDUPE_MS, log.backbone.capabilities.dedupeWindowMs))
-      : 0;
-    const archive = log?.backbone.log && this.#archive(log.backbone.log, bus.backbone.bus);
-    return {
-      name: this.#name,
-      rules: this.#rules,
-      delivery,
-      bus: bus.backbone.bus,
-      ...(log?.backbone.log && { log: archive?.log ?? log.backbone.log }),
-      ...(archive && { archive }),
-      ...(cursors?.backbone.cursors && { cursors: cursors.backbone.cursors }),
-      announces: log?.backbone === bus.backbone && bus.backbone.capabilities.announces,
-      retention: this.#retention(log?.backbone),
-      dedupeMs,
-      messageBytes: this.#config.client.message_bytes,
-      redelivery: {
-        maxAttempts: redelivery.max_attempts,
-        backoff: redelivery.backoff,
-        ...(redelivery.dead_letters !== undefined && { deadLetters: redelivery.dead_letters }),
-      },
-    };
-  }
-
-  #composeQueue(rules: NonNullable<NamespaceConfig["queue"]>): Namespace | undefined {
-    const bus = this.#facet("bus");
-    const chosen = this.#facet("queue");
-    if (chosen) {
-      this.#checkDelivery(chosen, "queue");
-      this.#checkDedupe(chosen, "queue.backbone");
-      this.#checkSize(chosen);
-      this.#checkJobTimes(chosen, rules);
-    }
-    this.#checkQueueRules();
-    this.#checkTokens();
-    if (!bus?.backbone.bus || !chosen?.backbone.queue) return undefined;
-    const { backbone } = chosen;
-    const { capabilities } = backbone;
-    return {
-      name: this.#name,
-      rules: this.#rules,
-      delivery: this.#rules.delivery,
-      bus: bus.backbone.bus,
-      announces: false,
-      retention: {},
-      dedupeMs: this.#rules.dedupe ?? Math.min(DEFAULT_DEDUPE_MS, capabilities.dedupeWindowMs),
-      messageBytes: this.#config.client.message_bytes,
-      redelivery: { maxAttempts: rules.max_attempts, backoff: rules.backoff },
-      queue: {
-        jobs: chosen.backbone.queue,
-        backbone,
-        leaseMs: rules.lease,
-        redelivery: { maxAttempts: rules.max_attempts, backoff: rules.backoff, deadLetters: rules.dead_letters },
-        ...(rules.ttl !== undefined && { ttlMs: rules.ttl }),
-        deliverAt: rules.deliver_at ?? capabilities.queue?.deliverAt ?? false,
-        ttl: capabilities.queue?.ttl ?? false,
-        inFlight: rules.in_flight,
-        sampled: rules.metrics,
-      },
-    };
-  }
-
-  /** What only makes sense for channels that are no queues. */
-  #checkQueueRules(): void {
-    for (const key of ["retention", "log", "cursors", "storage"] as const) {
-      if (this.#rules[key] === undefined) continue;
-      this.#refuse(`is a queue, which keeps its jobs until they are done. Remove ${this.#path(key)}`);
-    }
-    const { consume, publish } = this.#rules;
-    if (consume === "subscribers") {
-      this.#refuse(
-        `is a queue, which has no subscribers. Set ${this.#path("consume")} to none, any, authenticated or token`,
-      );
-    }
-    if (publish === "subscribers" || publish === "token") {
-      this.#refuse(
-        `is a queue, which has no subscribers, with a token or without. Set ${this.#path("publish")} to none, any or authenticated`,
-      );
-    }
-  }
-
-  #checkJobTimes({ name, backbone }: Chosen, { ttl, deliver_at }: NonNullable<NamespaceConfig["queue"]>): void {
-    const { queue } = backbone.capabilities;
-    if (ttl !== undefined && queue?.ttl !== true) {
-      this.#refuse(
-        `lets jobs expire, and ${label(name, backbone)} cannot. Remove ${this.#path("queue.ttl")}, or set ` +
-          `${this.#path("queue.backbone")} to ${this.#ableTo(this.#rules.delivery, "queue")}`,
-      );
-    }
-    if (deliver_at === true && queue?.deliverAt !== true) {
-      this.#refuse(
-        `holds jobs back until a time, and ${label(name, backbone)} cannot. Remove ${this.#path("queue.deliver_at")}, or set ` +
-          `${this.#path("queue.backbone")} to ${this.#ableTo(this.#rules.delivery, "queue")}`,
-      );
-    }
-  }
-
-  #facet(facet: Facet): Chosen | undefined {
-    const own = facet === "queue" ? this.#rules.queue?.backbone : this.#rules[facet];
-    const ownKey = facet === "queue" ? "queue.backbone" : facet;
-    const key = own === undefined ? "backbone" : ownKey;
-    const chosen = own ?? this.#rules.backbone;
-    if (chosen === undefined) {
-      if (this.#rules.bus === undefined) {
-        this.#refuse(`has no backbone. Set ${this.#path("backbone")} to ${this.#configured()}`);
-      } else {
-        this.#refuse(
-          `promises ${this.#promise()} and has no ${facet} for it. ` +
-            `Set ${this.#path(ownKey)} to ${this.#ableTo(this.#rules.delivery, facet)}`,
-        );
-      }
-      return undefined;
-    }
-    const backbone = this.#backbones.get(chosen);
-    if (!backbone) {
-      this.#refuse(
-        `names the backbone ${JSON.stringify(chosen)}, which is not configured. Set ${this.#path(key)} to ${this.#configured()}`,
-      );
-      return undefined;
-    }
-    if (!backbone[facet]) {
-      this.#refuse(
-        `${facet === "queue" ? "is a queue" : `promises ${this.#promise()} and needs ${facet === "cursors" ? "cursors" : `a ${facet}`} for it`}, and ${label(chosen, backbone)} has none. ` +
-          `Set ${this.#path(ownKey)} to ${this.#ableTo(this.#rules.delivery, facet)}`,
-      );
-      return undefined;
-    }
-    return { name: chosen, backbone };
-  }
-
-  #checkDelivery({ name, backbone }: Chosen, facet: Facet): void {
-    const { delivery } = this.#rules;
-    if (rank(backbone.capabilities.delivery) >= rank(delivery)) return;
-    this.#refuse(
-      `promises ${delivery}, and ${label(name, backbone)} can keep ${backbone.capabilities.delivery} at most` +
-        ` as its ${facet}${backbone.capabilities.durable ? "" : " (it does not survive a restart)"}. ` +
-        `Use ${this.#ableTo(delivery)}, or set ${this.#path("delivery")} to ${backbone.capabilities.delivery}`,
-    );
-  }
-
-  #checkDedupe({ name, backbone }: Chosen, key: "log" | "queue.backbone" = "log"): void {
-    const { delivery, dedupe } = this.#rules;
-    const { dedupeWindowMs } = backbone.capabilities;
-    const longest = formatDuration(dedupeWindowMs);
-    if (dedupe !== undefined && dedupe > dedupeWindowMs) {
-      const able = [...this.#backbones].filter(
-        ([, { capabilities, log, queue }]) => (key === "log" ? log : queue) && capabilities.dedupeWindowMs >= dedupe,
-      );
-      this.#refuse(
-        `promises that repeated keys are recognised for ${formatDuration(dedupe)}, and ${label(name, backbone)} remembers ` +
-          `them for ${longest} at most. Shorten ${this.#path("dedupe")}` +
-          (able.length === 0 ? "" : `, or set ${this.#path(key)} to ${labels(able)}`),
-      );
-    }
-    if (delivery !== "exactly-once") return;
-    if (dedupeWindowMs === 0) {
-      this.#refuse(
-        `promises exactly-once, and ${label(name, backbone)} recognises no repeated keys. Use ${this.#ableTo(delivery)}`,
-      );
-    } else if (dedupe === 0) {
-      this.#refuse(
-        `promises exactly-once with no deduplication. Set ${this.#path("dedupe")} to a window such as 10m ` +
-          `(${label(name, backbone)} can keep up to ${longest})`,
-      );
-    }
-  }
-
-  /** What only makes sense for messages that are kept. */
-  #checkKeepsNothing(): void {
-    const { delivery, retention, dedupe, backbone } = this.#rules;
-    if (delivery !== "at-most-once" || retention !== undefined || dedupe === undefined || dedupe === 0) return;
-    this.#refuse(
-      `promises that repeated keys are recognised for ${formatDuration(dedupe)}, and keeps no messages on ` +
-        `${JSON.stringify(backbone)}. Give it ${this.#path("retention")}, or remove ${this.#path("dedupe")}`,
-    );
-  }
-
-  #checkBroadcast({ name, backbone }: Chosen): void {
-    if (!this.#rules.broadcast || backbone.capabilities.broadcast === true) return;
-    const able = Object.entries(BACKBONE_TYPES).flatMap(([type, { capabilities }]) =>
-      capabilities.broadcast ? [type] : [],
-    );
-    this.#refuse(
-      `wants its channels broadcast over several servers, and ${label(name, backbone)} has one per channel. ` +
-        `Use a bus of type ${list(able)}, or remove ${this.#path("broadcast")}`,
-    );
-  }
-
-  #checkRetention({ name, backbone }: Chosen): void {
-    const { age, messages, bytes } = this.#rules.retention ?? {};
-    const asked = { ageMs: age, messages, bytes };
-    for (const [limit, key] of [
-      ["ageMs", "age"],
-      ["messages", "messages"],
-      ["bytes", "bytes"],
-    ] as const) {
-      if (asked[limit] === undefined || backbone.capabilities.retention.includes(limit)) continue;
-      this.#refuse(
-        `limits what is kept by ${key}, and ${label(name, backbone)} cannot: it can by ` +
-          `${list(backbone.capabilities.retention.map((kind) => (kind === "ageMs" ? "age" : kind)))}. ` +
-          `Remove ${this.#path(`retention.${key}`)}`,
-      );
-    }
-  }
-
-  /** What was asked for, else as much of the default as the backbone can limit. */
-  #retention(backbone: Backbone | undefined): Retention {
-    const { retention } = this.#rules;
-    if (!retention) {
-      const { ageMs, messages } = DEFAULT_RETENTION;
-      const honoured = backbone?.capabilities.retention ?? [];
-      return { ...(honoured.includes("ageMs") && { ageMs }), ...(honoured.includes("messages") && { messages }) };
-    }
-    const { age, messages, bytes } = retention;
-    return {
-      ...(age !== undefined && { ageMs: age }),
-      ...(messages !== undefined && { messages }),
-      ...(bytes !== undefined && { bytes }),
-    };
-  }
-
-  #checkSize({ name, backbone }: Chosen): void {
-    const { messageBytes } = backbone.capabilities;
-    if (this.#config.client.message_bytes <= messageBytes) return;
-    this.#refuse(
-      `takes messages of ${this.#config.client.message_bytes} bytes, and ${label(name, backbone)} takes ${messageBytes} at most. ` +
-        "Lower client.message_bytes",
-    );
-  }
-
-  #checkStorage(keeps: boolean): void {
-    const { storage } = this.#rules;
-    if (storage === undefined) return;
-    const configured = Object.keys(this.#config.storage);
-    if (!configured.includes(storage)) {
-      this.#refuse(
-        `names the storage ${JSON.stringify(storage)}, which is not configured. Set ${this.#path("storage")} to ` +
-          (configured.length === 0 ? "a storage, and add it under storage" : list(configured)),
-      );
-    } else if (!keeps) {
-      this.#refuse(
-        `names the storage ${JSON.stringify(storage)}, and keeps no messages that could be archived. ` +
-          `Give it ${this.#path("retention")} or a stronger delivery, or remove ${this.#path("storage")}`,
-      );
-    }
-  }
-
-  #archive(log: Log, bus: Bus): Archive | undefined {
-    const { storage } = this.#rules;
-    const place = storage === undefined ? undefined : this.#storages.get(storage);
-    return place && new Archive(this.#name, log, bus, place);
-  }
-
-  #checkDeadLetters(): void {
-    const { dead_letters } = this.#rules.redelivery;
-    if (dead_letters === undefined) return;
-    const flaw = checkChannel(dead_letters);
-    if (flaw !== undefined) {
-      const path = this.#path("redelivery.dead_letters");
-      this.#refuse(`puts dead letters on ${JSON.stringify(dead_letters)}, which ${flaw}. Set ${path} to a channel`);
-      return;
-    }
-    const name = namespaceOf(dead_letters);
-    const { namespaces } = this.#config;
-    // A namespace may be called `constructor`; that of Object is none.
-    const target = Object.hasOwn(namespaces, name) ? namespaces[name] : undefined;
-    if (!target) {
-      this.#refuse(
-        `puts dead letters on ${JSON.stringify(dead_letters)}, whose namespace is not configured. Add it to namespaces`,
-      );
-    } else if (target.delivery === "at-most-once" && !target.retention) {
-      this.#refuse(
-        `puts dead letters on ${JSON.stringify(dead_letters)}, whose namespace keeps nothing. Give it a retention or a stronger delivery`,
-      );
-    }
-  }
-
-  #checkTokens(): void {
-    if (this.#config.auth.jwt) return;
-    for (const key of ["subscribe", "publish", "consume", "history", "presence"] as const) {
-      if (this.#rules[key] === "token") {
-        this.#refuse(`asks for a token in ${this.#path(key)}, and no tokens are configured. Set auth.jwt`);
-      }
-    }
-  }
-
-  /** One problem that several facets have is said once. */
-  #refuse(problem: string): void {
-    const said = `namespace ${JSON.stringify(this.#name)} ${problem}`;
-    if (!this.problems.includes(said)) this.problems.push(said);
-  }
-
-  #path(key: string): string {
-    return `namespaces.${this.#name === "" ? '""' : this.#name}.${key}`;
-  }
-
-  #configured(): string {
-    return this.#backbones.size === 0 ? "a backbone, and add it under backbones" : list([...this.#backbones.keys()]);
-  }
-
-  #promise(): string {
-    const { delivery, retention } = this.#rules;
-    return delivery === "at-most-once" && retention ? `${delivery} with a retention` : delivery;
-  }
-
-  /** The configured backbones that can keep a promise with one of their facets, else the types that could. */
-  #ableTo(delivery: Delivery, facet: Facet = "log"): string {
-    const configured = [...this.#backbones].filter(
-      ([, backbone]) => backbone[facet] && canKeep(backbone.capabilities, delivery),
-    );
-    if (configured.length > 0) return labels(configured);
-    const types = Object.entries(BACKBONE_TYPES).filter(
-      ([, { capabilities, facets }]) => facets.includes(facet) && canKeep(capabilities, delivery),
-    );
-    return `a backbone of type ${list(types.map(([type]) => type))}`;
-  }
+/** Undefined where a backbone is missing. */
+function withChannels(
+  about: About,
+  { keeps, bus, log, cursors }: ChannelBackbones,
+  storages: ReadonlyMap<string, ArchivePlace>,
+): Namespace | undefined {
+  const { delivery, dedupe, storage, redelivery } = about.rules;
+  if (!bus?.bus || (keeps && (!log || !cursors))) return undefined;
+  const place = storage === undefined ? undefined : storages.get(storage);
+  const archive = log?.log && place && new Archive(about.name, log.log, bus.bus, place);
+  return {
+    ...about,
+    delivery,
+    bus: bus.bus,
+    ...(log?.log && { log: archive?.log ?? log.log }),
+    ...(archive && { archive }),
+    ...(cursors?.cursors && { cursors: cursors.cursors }),
+    announces: log === bus && bus.capabilities.announces,
+    retention: retentionOf(about.rules, log),
+    dedupeMs: log ? (dedupe ?? defaultDedupeMs(log)) : 0,
+    redelivery: {
+      maxAttempts: redelivery.max_attempts,
+      backoff: redelivery.backoff,
+      ...(redelivery.dead_letters !== undefined && { deadLetters: redelivery.dead_letters }),
+    },
+  };
 }
 
-interface Chosen {
-  readonly name: string;
-  readonly backbone: Backbone;
+/** Undefined where a backbone is missing. */
+function withQueues(
+  about: About,
+  { lease, max_attempts, backoff, dead_letters, ttl, deliver_at, in_flight, metrics }: QueueRules,
+  { bus, queue: backbone }: QueueBackbones,
+): Namespace | undefined {
+  if (!bus?.bus || !backbone?.queue) return undefined;
+  const { delivery, dedupe } = about.rules;
+  const { capabilities } = backbone;
+  const redelivery = { maxAttempts: max_attempts, backoff };
+  return {
+    ...about,
+    delivery,
+    bus: bus.bus,
+    announces: false,
+    retention: {},
+    dedupeMs: dedupe ?? defaultDedupeMs(backbone),
+    redelivery,
+    queue: {
+      jobs: backbone.queue,
+      backbone,
+      leaseMs: lease,
+      redelivery: { ...redelivery, deadLetters: dead_letters },
+      ...(ttl !== undefined && { ttlMs: ttl }),
+      deliverAt: deliver_at ?? capabilities.queue?.deliverAt ?? false,
+      ttl: capabilities.queue?.ttl ?? false,
+      inFlight: in_flight,
+      sampled: metrics,
+    },
+  };
+}
+
+function defaultDedupeMs({ capabilities }: Backbone): number {
+  return Math.min(DEFAULT_DEDUPE_MS, capabilities.dedupeWindowMs);
+}
+
+/** What was asked for, else as much of the default as the backbone can limit. */
+function retentionOf({ retention }: NamespaceConfig, log: Backbone | undefined): Retention {
+  if (!retention) {
+    const { ageMs, messages } = DEFAULT_RETENTION;
+    const honoured = log?.capabilities.retention ?? [];
+    return { ...(honoured.includes("ageMs") && { ageMs }), ...(honoured.includes("messages") && { messages }) };
+  }
+  const { age, messages, bytes } = retention;
+  return {
+    ...(age !== undefined && { ageMs: age }),
+    ...(messages !== undefined && { messages }),
+    ...(bytes !== undefined && { bytes }),
+  };
 }
