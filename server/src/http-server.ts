@@ -34,10 +34,13 @@ export class HttpServer implements ListeningServer {
     this.#options = options;
     const { tls, handlers, logger } = options;
     const timeouts = { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS };
+    /** A connection that was busy when the stop began ends with its answer. */
+    const finished = (): void => {
+      if (this.#stopping) setImmediate(() => this.server.closeIdleConnections());
+    };
     const answer = (request: IncomingMessage, response: ServerResponse): void => {
       if (this.#stopping) response.setHeader("connection", "close");
-      // A connection that was busy when the stop began ends with its answer.
-      else response.once("finish", () => this.#stopping && setImmediate(() => this.server.closeIdleConnections()));
+      else response.on("finish", finished);
       answerFirst(handlers, request, response).catch((error: unknown) => {
         logger.error({ error }, "a request could not be answered");
         if (response.headersSent) response.destroy();

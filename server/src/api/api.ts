@@ -104,7 +104,9 @@ async function call(options: ApiOptions, method: string, request: HttpRequest, r
 }
 
 function callOf({ headers }: HttpRequest): ApiCall {
-  const key = [headers["idempotency-key"] ?? headers["x-idempotency-key"] ?? ""].flat().join(",");
+  const given = headers["idempotency-key"] ?? headers["x-idempotency-key"];
+  if (given === undefined) return {};
+  const key = [given].flat().join(",");
   if (key.length > KEY_LENGTH) {
     throw new Refusal(
       400,

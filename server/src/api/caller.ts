@@ -19,11 +19,12 @@ export interface CallerRules {
  * With one of the keys. In insecure mode programs on this machine need none; a browser page needs none only on the
  * server's own or an allowed origin, so that a foreign page cannot publish through its visitor.
  */
-export function mayCall(request: HttpRequest, { keys, insecure, trustedProxies, ...rules }: CallerRules): boolean {
+export function mayCall(request: HttpRequest, rules: CallerRules): boolean {
+  const { keys, insecure, trustedProxies, allowedOrigins } = rules;
   if (keys.identify(request.headers) !== undefined) return true;
   if (!insecure || !isLocal(request, trustedProxies)) return false;
   const { origin, host } = request.headers;
-  return mayConnectFrom(origin, host, rules.allowedOrigins);
+  return mayConnectFrom(origin, host, allowedOrigins);
 }
 
 export function mayReadMetrics(request: HttpRequest, rules: CallerRules): boolean {

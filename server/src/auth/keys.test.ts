@@ -31,6 +31,30 @@ test("nothing else is", () => {
   assert.equal(new ApiKeys([]).identify({ "x-api-key": "" }), undefined);
 });
 
+test("a key is neither its beginning nor what goes on behind it, whichever is the longest", () => {
+  const text = fc.string({ unit: "binary", maxLength: 20 });
+  const texts = fc.oneof(
+    fc.tuple(text, text),
+    fc.tuple(text, fc.string({ unit: fc.constantFrom("\0", "a"), maxLength: 3 })),
+  );
+  fc.assert(
+    fc.property(texts, text, ([key, other], longest) => {
+      const keys = new ApiKeys([
+        { id: "longest", key: `${key}${other}${longest}!` },
+        { id: "one", key },
+      ]);
+      const alone = new ApiKeys([{ id: "one", key }]);
+      for (const given of [key, other, key + other, other + key, key]) {
+        const right = Buffer.from(given).equals(Buffer.from(key)) ? "one" : undefined;
+        assert.deepEqual(
+          [keys, alone].map((one) => one.identify({ "x-api-key": given })),
+          [right, right],
+        );
+      }
+    }),
+  );
+});
+
 test("texts of any length and any characters are compared without a fault", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 3000 }), (text) => {
