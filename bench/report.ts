@@ -1,5 +1,5 @@
 /** A result as a table: the same on the terminal and in the docs. */
-import type { Result, Row } from "./result.ts";
+import { isLowest, type Result, type Row } from "./result.ts";
 import { short } from "./table.ts";
 
 export interface Table {
@@ -61,9 +61,10 @@ export function runOf({ repeats, pinned, cores }: Result): string {
 
 /** What was aimed at, a line each. */
 export function goalsOf({ goals, better }: Result): readonly string[] {
-  return goals.map(({ contender, load, control, detail, bound, reached, met }) => {
+  return goals.map((goal) => {
+    const { contender, load, control, detail, bound, reached, met } = goal;
     const what = [contender, load, detail, control].filter(Boolean).join(", ");
-    const sign = better === "more" && detail === undefined ? "≥" : "≤";
+    const sign = isLowest(goal, better) ? "≥" : "≤";
     const aim = `aimed at ${sign} ${bound}`;
     return reached === undefined
       ? `not measured: ${what}, ${aim}`

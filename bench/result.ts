@@ -154,12 +154,16 @@ function bestOf(
 }
 
 function judged(goal: Goal, rows: readonly Row[], { better, controls }: Scenario): Met {
-  const { contender, load, detail, bound } = goal;
+  const { contender, load, bound } = goal;
   const row = rows.find((one) => one.server === contender && one.load === load);
   const reached = row && reachedBy(row, goal, rows, controls);
   if (reached === undefined || !Number.isFinite(reached)) return { ...goal, met: false };
-  const more = better === "more" && detail === undefined;
-  return { ...goal, reached, met: more ? reached >= bound : reached <= bound };
+  return { ...goal, reached, met: isLowest(goal, better) ? reached >= bound : reached <= bound };
+}
+
+/** Whether the bound is the least that is aimed at, or the most. */
+export function isLowest({ side, detail }: Goal, better: Scenario["better"]): boolean {
+  return side === undefined ? better === "more" && detail === undefined : side === "at least";
 }
 
 function reachedBy(

@@ -48,6 +48,8 @@ export interface Goal {
   readonly detail?: string;
   /** At least; at most for a detail, and where less is better. */
   readonly bound: number;
+  /** Which of both, where it is not as it would be by itself: a figure that must lie between two has a goal for each. */
+  readonly side?: "at least" | "at most";
 }
 
 export interface Scenario {
