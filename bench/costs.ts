@@ -13,7 +13,7 @@ import { Crowd } from "../tests/load/crowd.ts";
 import { LoadedServer } from "../tests/load/loaded-server.ts";
 import { HttpPublisher } from "./http-publisher.ts";
 import { machine } from "./machine.ts";
-import { cpuSeconds } from "./process-cost.ts";
+import { cpuSeconds, GENERATOR_CORE, pin, SERVER_CORE } from "./process-cost.ts";
 
 const SECRET = "a secret of the benchmarks";
 const CONNECTIONS = 3000;
@@ -25,6 +25,7 @@ const DATA = "x".repeat(100);
 const FILE = path.join(import.meta.dirname, "..", "server", "src", "advise", "measured-costs.ts");
 
 export async function costs(write: boolean): Promise<void> {
+  pin(process.pid, GENERATOR_CORE);
   const measured = await measureCosts();
   console.log(measured);
   if (!write) return;
@@ -66,8 +67,13 @@ export async function measureCosts(): Promise<Costs> {
 
 type Gather = (server: LoadedServer) => Crowd;
 
-function start(client: Parameters<typeof LoadedServer.start>[0] = {}): Promise<LoadedServer> {
-  return LoadedServer.start({ ping: "10m", ...client }, { auth: { jwt: { hmac: SECRET }, insecure: true } });
+async function start(client: Parameters<typeof LoadedServer.start>[0] = {}): Promise<LoadedServer> {
+  const server = await LoadedServer.start(
+    { ping: "10m", ...client },
+    { auth: { jwt: { hmac: SECRET }, insecure: true } },
+  );
+  pin(server.pid, SERVER_CORE);
+  return server;
 }
 
 async function connectionCosts(
