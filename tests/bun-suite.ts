@@ -8,8 +8,12 @@ import { test } from "node:test";
 
 const ROOT = path.join(import.meta.dirname, "..");
 
+const isMissing = spawnSync("bun", ["--version"]).status !== 0;
+if (isMissing && process.env["TODOKU_REQUIRE_BROKERS"] === "all")
+  throw new Error("bun is not installed, and TODOKU_REQUIRE_BROKERS=all says that nothing may be skipped: run npm ci");
+
 /** Why nothing can be run on Bun, or false. */
-export const withoutBun: string | false = spawnSync("bun", ["--version"]).status !== 0 && "bun is not installed";
+export const withoutBun: string | false = isMissing && "bun is not installed";
 
 /** Smaller doses: what is looked for here is a difference between the runtimes. */
 const ENV = { TODOKU_KILLS: "10", TODOKU_HOSTILE_FRAMES: "12500" };
