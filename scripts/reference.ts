@@ -70,7 +70,7 @@ function costsPage(): string {
     ["a ping and its pong", "", time(micros.pingMicros)],
     ["a handshake, token, `connect` and subscribe", "", time(micros.connectMicros)],
     ...Object.entries(publishMicros).map(([delivery, value]) => [`a publish over HTTP, ${delivery}`, "", time(value)]),
-    ["taking a message in from a broker", "", time(micros.frameMicros)],
+    ["taking a message in from a broker (an estimate: twice the decoding of its frame)", "", time(micros.frameMicros)],
     [
       "a message of 100 bytes to one of thousands of connections, in a write of its own",
       "",
