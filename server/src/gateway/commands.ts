@@ -17,7 +17,7 @@ import { connect, refresh } from "./connect.ts";
 import { consume, done, extend, fail, unconsume } from "./consume.ts";
 import { readHistory } from "./history.ts";
 import type { Session } from "./session.ts";
-import { authorise, expireAt, prepare } from "./subscribe.ts";
+import { attach, authorise, expireAt, prepare } from "./subscribe.ts";
 import { publishReply, subscribeReply } from "./replies.ts";
 
 type Handlers = { readonly [M in Method]: (call: Call, request: Requests[M]) => Promise<void> };
@@ -99,7 +99,9 @@ async function subscribe({ session, id, answer }: Call, request: SubscribeReques
   const release = session.reserve(channel);
   try {
     const grant = await authorise(session, namespace, request);
-    const prepared = await prepare(session, namespace, request, grant);
+    const feed = await attach(session, namespace, request);
+    if (session.ended) return session.context.hub.release(feed);
+    const prepared = await prepare(session, feed, request, grant);
     if (session.ended) return prepared.abandon();
     answer(subscribeReply(id, prepared));
     prepared.begin();

@@ -14,7 +14,7 @@ import type { ConnectDecision } from "../hooks.ts";
 import type { Call } from "./call.ts";
 import { connectReply } from "./replies.ts";
 import type { Session } from "./session.ts";
-import { prepare, type Prepared } from "./subscribe.ts";
+import { attach, prepare, type Prepared } from "./subscribe.ts";
 import { namespaceFor } from "./access.ts";
 
 /** The version of the extension that this gateway speaks. */
@@ -116,7 +116,7 @@ async function prepareServerSide(
     [...subs].map(async ([channel, { info, data, recover: from }]) => {
       const namespace = namespaceFor(session, channel);
       const request = { channel, ...(Object.hasOwn(recover, channel) ? recover[channel] : from) };
-      return prepare(session, namespace, request, {
+      return prepare(session, await attach(session, namespace, request), request, {
         byToken: true,
         serverSide: true,
         ...(info !== undefined && { info }),

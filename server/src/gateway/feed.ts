@@ -4,7 +4,7 @@
  * the log for what is missing.
  */
 import { RecentIds, type Epoch, type Position } from "@todoku/protocol";
-import type { Frame, Log, Range } from "../backbones/contract.ts";
+import type { Frame, Log, Range, ReadOptions } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { LogReads } from "./log-reads.ts";
@@ -28,10 +28,23 @@ export interface Stretch extends Epoch {
   readonly trimmed: number;
 }
 
+/** What all who stand at the same place read. */
+interface Reading {
+  /** Resolves when it is their turn; undefined: it has come. */
+  turn: Promise<void> | undefined;
+  stretch: Promise<Stretch> | undefined;
+}
+
 /** How much of the log is read at once. */
 export const STRETCH_MESSAGES = 256;
 const STRETCH_BYTES = 256 * 1024;
+/** What a message is beside its data, as long as it is on its way. */
+const MESSAGE_BYTES = 200;
 const REPAIR_RETRY_MS = 500;
+/** Of a channel without a log. */
+const NOTHING: Stretch = { epoch: "", publications: new SharedPublications([]), head: 0, trimmed: 0 };
+
+type ReadAfter = ReadOptions & { readonly after: number };
 
 export class Feed {
   readonly channel: string;
@@ -40,8 +53,8 @@ export class Feed {
   readonly #observer: GatewayObserver;
   readonly #clock: Clock;
   readonly #logReads: LogReads;
-  /** Reads under way. Absent while there are none: there may be very many channels. */
-  #reads: Map<string, Promise<Stretch>> | undefined;
+  /** Under way, by the place. Absent while there are none: there may be very many channels. */
+  #readings: Map<string, Reading> | undefined;
   #position: Position | undefined;
   #detach: (() => Promise<void>) | undefined;
   #early: Frame[] | undefined = [];
@@ -89,24 +102,30 @@ export class Feed {
   }
 
   /**
-   * Reads after a position. Readers that stand at the same place share one read and its encoded bytes; not those in another
-   * epoch, for what they began to read may be older than what this reader has seen already.
+   * Resolves when it is the turn of who stands there to read; undefined: it is now. It passes, if nobody reads at once.
+   *
+   * Who may have to wait for long waits here and not in `read`: what has waited in memory has grown old, and what is read would hang
+   * on its old promise until V8 next collects all garbage, long after it was sent.
    */
-  read(
-    { epoch, offset }: Position,
+  turn(
+    position: Position,
     limit: number = STRETCH_MESSAGES,
     maxBytes: number = STRETCH_BYTES,
-  ): Promise<Stretch> {
-    const key = `${offset}/${limit}/${maxBytes}/${epoch}`;
-    const reads = (this.#reads ??= new Map<string, Promise<Stretch>>());
-    const running = reads.get(key);
-    if (running) return running;
-    const read = this.#read(offset, limit, maxBytes).finally(() => {
-      reads.delete(key);
-      if (reads.size === 0 && this.#reads === reads) this.#reads = undefined;
-    });
-    reads.set(key, read);
-    return read;
+  ): Promise<void> | undefined {
+    const { log } = this.namespace;
+    return log && this.#reading(log, keyOf(position, limit, maxBytes)).turn;
+  }
+
+  /**
+   * Reads after a position, when it is its turn. Readers that stand at the same place share one read and its encoded bytes; not
+   * those in another epoch, for what they began to read may be older than what this reader has seen already.
+   */
+  read(position: Position, limit: number = STRETCH_MESSAGES, maxBytes: number = STRETCH_BYTES): Promise<Stretch> {
+    const { log } = this.namespace;
+    if (!log) return Promise.resolve(NOTHING);
+    const key = keyOf(position, limit, maxBytes);
+    const reading = this.#reading(log, key);
+    return (reading.stretch ??= this.#readIn(log, reading, key, { after: position.offset, limit, maxBytes }));
   }
 
   /** The log's head as the beacon saw it. */
@@ -203,6 +222,8 @@ export class Feed {
   async #readOn(): Promise<boolean> {
     const at = this.#position;
     if (!at) return false;
+    const turn = this.turn(at);
+    if (turn) await turn;
     const { epoch, publications, head, trimmed } = await this.read(at);
     if (this.#closed) return false;
     if (epoch !== at.epoch || trimmed > at.offset) {
@@ -220,18 +241,50 @@ export class Feed {
     return publications.list.length > 0 && reached.offset < head;
   }
 
-  async #read(offset: number, limit: number, maxBytes: number): Promise<Stretch> {
-    const { log } = this.namespace;
-    if (!log) return { epoch: "", publications: new SharedPublications([]), head: 0, trimmed: 0 };
-    const { epoch, forks, messages, head, trimmed } = await this.#logReads.run(
-      log,
-      () => log.read(this.channel, { after: offset, limit, maxBytes }),
-      sizeOf,
-    );
+  #reading(log: Log, key: string): Reading {
+    const readings = (this.#readings ??= new Map<string, Reading>());
+    const known = readings.get(key);
+    if (known) return known;
+    const reading: Reading = { turn: undefined, stretch: undefined };
+    const begin = (): void => {
+      reading.turn = undefined;
+      this.#clock.soon(() => {
+        if (reading.stretch !== undefined || this.#readings?.get(key) !== reading) return;
+        this.#forget(key);
+        this.#logReads.done(log);
+      });
+    };
+    const turn = this.#logReads.take(log);
+    if (turn) reading.turn = turn.then(begin);
+    else begin();
+    readings.set(key, reading);
+    return reading;
+  }
+
+  async #readIn(log: Log, reading: Reading, key: string, options: ReadAfter): Promise<Stretch> {
+    if (reading.turn) await reading.turn;
+    let bytes: number | undefined;
+    try {
+      const range = await log.read(this.channel, options);
+      bytes = sizeOf(range);
+      return this.#stretch(range, options.after);
+    } finally {
+      reading.stretch = undefined;
+      this.#forget(key);
+      this.#logReads.done(log, bytes);
+    }
+  }
+
+  #forget(key: string): void {
+    this.#readings?.delete(key);
+    if (this.#readings?.size === 0) this.#readings = undefined;
+  }
+
+  #stretch({ epoch, forks, messages, head, trimmed }: Range, after: number): Stretch {
     // Whoever reads may be the first to see a new epoch.
     if (this.#position && this.#position.epoch !== epoch) this.#repair();
     this.#forks = forks;
-    let prev = Math.max(offset, trimmed);
+    let prev = Math.max(after, trimmed);
     const publications = messages.map((message) => {
       const publication = new SharedPublication(this.channel, message, { epoch, offset: message.offset }, prev);
       prev = message.offset;
@@ -241,6 +294,10 @@ export class Feed {
   }
 }
 
+function keyOf({ epoch, offset }: Position, limit: number, maxBytes: number): string {
+  return `${offset}/${limit}/${maxBytes}/${epoch}`;
+}
+
 function sizeOf({ messages }: Range): number {
-  return messages.reduce((sum, { data }) => sum + data.length, 0);
+  return messages.reduce((sum, { data }) => sum + data.length + MESSAGE_BYTES, 0);
 }

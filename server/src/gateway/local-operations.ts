@@ -12,7 +12,7 @@ import type { GatewayContext } from "./context.ts";
 import type { ChannelStats, NodeInfo, Operations, Target } from "./operations.ts";
 import { presenceOf, presenceStatsOf } from "./presence.ts";
 import type { Session } from "./session.ts";
-import { prepare } from "./subscribe.ts";
+import { attach, prepare } from "./subscribe.ts";
 import { namespaceFor } from "./access.ts";
 import { glob } from "./glob.ts";
 import { subscribePush } from "./replies.ts";
@@ -134,18 +134,15 @@ async function subscribeFor(
   let release = (): void => {};
   try {
     release = session.reserve(channel);
-    const prepared = await prepare(
-      session,
-      namespaceFor(session, channel),
-      { channel },
-      {
-        byToken: true,
-        serverSide: true,
-        ...(info !== undefined && { info }),
-        ...(data !== undefined && { data }),
-        ...(expireAt !== undefined && { expireAt }),
-      },
-    );
+    const request = { channel };
+    const feed = await attach(session, namespaceFor(session, channel), request);
+    const prepared = await prepare(session, feed, request, {
+      byToken: true,
+      serverSide: true,
+      ...(info !== undefined && { info }),
+      ...(data !== undefined && { data }),
+      ...(expireAt !== undefined && { expireAt }),
+    });
     if (session.ended) return prepared.abandon();
     session.pushText(subscribePush(channel, prepared));
     prepared.begin();

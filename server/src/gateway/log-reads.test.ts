@@ -7,44 +7,71 @@ import { LogReads } from "./log-reads.ts";
 
 const log = (): Log => ({}) as Log;
 
-const MB = 1024 * 1024;
+const [KB, MB] = [1024, 1024 * 1024];
 
-test("so much of a log is read at once and no more, in the order it was asked for, also behind what fails", async () => {
+/** Reads whose log's pieces were found to be of `bytes` each, and one who asks for the `n`th, `n` being kept when it is its turn. */
+async function knowing(
+  bytes: number,
+): Promise<{ reads: LogReads; asked: Log; ask: (n: number) => void; begun: number[] }> {
   const reads = new LogReads(new ManualClock());
-  const [large, other] = [log(), log()];
-  const size = (bytes: number): number => bytes;
-  const begun: number[] = [];
-  const ends: PromiseWithResolvers<number>[] = [];
-  const read = (n: number): Promise<number> => {
-    begun.push(n);
-    return (ends[n] = Promise.withResolvers<number>()).promise;
-  };
-  // What a log's pieces are like is learned from them.
-  for (let i = 0; i < 100; i++) await reads.run(large, () => Promise.resolve(MB), size);
-  await settle();
-  const all = numbers(0, 29).map((n) => reads.run(large, () => read(n), size));
-  await settle();
-  assert.deepEqual(begun, numbers(0, 7));
-  assert.equal(await reads.run(other, () => Promise.resolve(5), size), 5, "another log's are none of theirs");
-  ends[7]?.reject(new Error("broken"));
-  ends[3]?.resolve(MB);
-  await assert.rejects(all[7] ?? Promise.resolve(), /broken/);
-  await settle();
-  assert.deepEqual(begun, numbers(0, 9));
-  for (let n = 0; n < 30; n++) {
+  const asked = log();
+  for (let i = 0; i < 100; i++) {
+    await reads.take(asked);
+    reads.done(asked, bytes);
     await settle();
-    ends[n]?.resolve(MB);
   }
-  await Promise.all(all.filter((_, n) => n !== 7));
+  const begun: number[] = [];
+  const ask = (n: number): void => {
+    const turn = reads.take(asked);
+    if (turn) void turn.then(() => begun.push(n));
+    else begun.push(n);
+  };
+  return { reads, asked, ask, begun };
+}
+
+/** Turns of the event loop until nothing new has come of some. */
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await settle(1);
+}
+
+test("so much of a log is under way at once and no more, in the order it was asked for, whatever becomes of it", async () => {
+  const { reads, asked, ask, begun } = await knowing(MB);
+  numbers(0, 29).forEach(ask);
+  await turns(40);
+  assert.deepEqual(begun, numbers(0, 7));
+  assert.equal(reads.take(log()), undefined, "another log's are none of theirs");
+  reads.done(asked);
+  reads.done(asked, MB);
+  await turns(10);
+  assert.deepEqual(begun, numbers(0, 9));
+  for (let n = 2; n < 30; n++) {
+    reads.done(asked, MB);
+    await turns(3);
+  }
   assert.deepEqual(begun, numbers(0, 29));
-  // Larger than all together may be: alone.
-  const [first, second] = [reads.run(large, () => read(30), size), reads.run(large, () => read(31), size)];
-  ends[30]?.resolve(1000 * MB);
-  await settle();
-  const third = reads.run(large, () => read(32), size);
-  ends[31]?.resolve(1);
-  await second;
-  await settle();
-  ends[32]?.resolve(1);
-  assert.deepEqual(await Promise.all([first, third]), [1000 * MB, 1]);
+});
+
+test("a piece that is larger than all together may be is read alone", async () => {
+  const { reads, asked, ask, begun } = await knowing(1000 * MB);
+  numbers(0, 2).forEach(ask);
+  await turns(10);
+  assert.deepEqual(begun, [0]);
+  reads.done(asked, 1000 * MB);
+  await turns(10);
+  assert.deepEqual(begun, [0, 1]);
+});
+
+test("of a log that answers at once so much is read in one turn of the event loop and no more", async () => {
+  const { reads, asked, ask, begun } = await knowing(16 * KB);
+  const perTurn: number[] = [];
+  for (const n of numbers(0, 39)) ask(n);
+  for (let read = 0; read < 40;) {
+    // All whose turn has come are answered before anything else happens.
+    const now = begun.length - read;
+    for (; read < begun.length; read++) reads.done(asked, 16 * KB);
+    perTurn.push(now);
+    await turns(1);
+  }
+  assert.deepEqual(begun, numbers(0, 39));
+  assert.ok(Math.max(...perTurn) <= 8, `${perTurn.join(", ")} in a turn`);
 });

@@ -75,15 +75,28 @@ export async function authorise(session: Session, namespace: Namespace, request:
   };
 }
 
-/** Attaches to the channel and finds out where the subscription starts. */
+/**
+ * Attaches to the channel, and waits for the turn to read its log where the client resumes. `prepare` is to follow at once, or the
+ * hub's `release`. @throws TodokuError 402.
+ */
+export async function attach(session: Session, namespace: Namespace, request: SubscribeRequest): Promise<Feed> {
+  const feed = await session.context.hub.attach(request.channel, namespace);
+  if (request.recover === true && request.start === undefined && request.durable === undefined) {
+    const turn = feed.turn(resumedFrom(request));
+    if (turn) await turn;
+  }
+  return feed;
+}
+
+/** Finds out where the subscription starts. */
 export async function prepare(
   session: Session,
-  namespace: Namespace,
+  feed: Feed,
   request: SubscribeRequest,
   grant: Grant,
 ): Promise<Prepared> {
   const { hub } = session.context;
-  const feed = await hub.attach(request.channel, namespace);
+  const { namespace } = feed;
   const durable = new DurableHold(session, namespace, request);
   try {
     const start = await durable.claim(feed, request);
@@ -201,12 +214,12 @@ async function presently(feed: Feed, position: Position): Promise<Position> {
 }
 
 /** The base protocol's recovery: complete, or not at all. What does not fit in the reply follows as pushes. */
-async function recover(
-  feed: Feed,
-  { epoch = "", offset = 0, flag = 0, ack, durable }: SubscribeRequest,
-): Promise<Begin> {
-  const stretch = await feed.read({ epoch, offset });
-  const position = inEpoch({ epoch, offset }, stretch);
+async function recover(feed: Feed, request: SubscribeRequest): Promise<Begin> {
+  const { flag = 0, ack, durable } = request;
+  const from = resumedFrom(request);
+  const { offset } = from;
+  const stretch = await feed.read(from);
+  const position = inEpoch(from, stretch);
   if (!position || stretch.trimmed > offset || offset > stretch.head) {
     if ((flag & REFUSE_UNRECOVERED) !== 0) throw new TodokuError(ERRORS.unrecoverablePosition);
     return { position: { epoch: stretch.epoch, offset: stretch.head }, recovered: false };
@@ -215,6 +228,10 @@ async function recover(
   if (ack === true || durable !== undefined) return { position, recovered: true };
   const last = stretch.publications.list.at(-1)?.offset ?? offset;
   return { position: { epoch: stretch.epoch, offset: last }, recovered: true, publications: stretch.publications };
+}
+
+function resumedFrom({ epoch = "", offset = 0 }: SubscribeRequest): Position {
+  return { epoch, offset };
 }
 
 /** A durable subscription in the hands of this connection; does nothing where the request names none. */
