@@ -16,8 +16,9 @@ import type { Answer, Call } from "./call.ts";
 import { connect, refresh } from "./connect.ts";
 import { consume, done, extend, fail, unconsume } from "./consume.ts";
 import { readHistory } from "./history.ts";
+import type { Feed } from "./feed.ts";
 import type { Session } from "./session.ts";
-import { attach, authorise, expireAt, prepare } from "./subscribe.ts";
+import { attach, authorise, expireAt, prepare, type Grant } from "./subscribe.ts";
 import { publishReply, subscribeReply } from "./replies.ts";
 
 type Handlers = { readonly [M in Method]: (call: Call, request: Requests[M]) => Promise<void> };
@@ -93,21 +94,32 @@ const HANDLERS: Handlers = {
   },
 };
 
-async function subscribe({ session, id, answer }: Call, request: SubscribeRequest): Promise<void> {
+async function subscribe(call: Call, request: SubscribeRequest): Promise<void> {
+  const { session } = call;
   const { channel } = request;
   const namespace = namespaceFor(session, channel);
   const release = session.reserve(channel);
   try {
     const grant = await authorise(session, namespace, request);
     const feed = await attach(session, namespace, request);
-    if (session.ended) return session.context.hub.release(feed);
-    const prepared = await prepare(session, feed, request, grant);
-    if (session.ended) return prepared.abandon();
-    answer(subscribeReply(id, prepared));
-    prepared.begin();
+    // Of a function of its own, which has not waited: what it read would outlive its answer with one that has. See `Feed.turn`.
+    await answerSubscribed(call, feed, request, grant);
   } finally {
     release();
   }
+}
+
+async function answerSubscribed(
+  { session, id, answer }: Call,
+  feed: Feed,
+  request: SubscribeRequest,
+  grant: Grant,
+): Promise<void> {
+  if (session.ended) return session.context.hub.release(feed);
+  const prepared = await prepare(session, feed, request, grant);
+  if (session.ended) return prepared.abandon();
+  answer(subscribeReply(id, prepared));
+  prepared.begin();
 }
 
 async function publish({ session, id, answer }: Call, request: Requests["publish"]): Promise<void> {

@@ -104,8 +104,9 @@ export class Feed {
   /**
    * Resolves when it is the turn of who stands there to read; undefined: it is now. It passes, if nobody reads at once.
    *
-   * Who may have to wait for long waits here and not in `read`: what has waited in memory has grown old, and what is read would hang
-   * on its old promise until V8 next collects all garbage, long after it was sent.
+   * Thousands who resume at once wait here and not in `read`, and have a function that did not wait itself read for them: what has
+   * waited in memory has grown old, and what is read would hang on an old promise until V8 next collects all garbage, long after
+   * it was sent.
    */
   turn(
     position: Position,
@@ -222,8 +223,6 @@ export class Feed {
   async #readOn(): Promise<boolean> {
     const at = this.#position;
     if (!at) return false;
-    const turn = this.turn(at);
-    if (turn) await turn;
     const { epoch, publications, head, trimmed } = await this.read(at);
     if (this.#closed) return false;
     if (epoch !== at.epoch || trimmed > at.offset) {

@@ -207,13 +207,8 @@ export class Subscription implements Receiver {
       while (!this.#isPaused() && this.#mayHandOut()) {
         const from = this.#sent;
         if (from === undefined) return;
-        const limit = Math.min(STRETCH_MESSAGES, this.#underWay?.room ?? STRETCH_MESSAGES);
-        const turn = this.feed.turn(from, limit);
-        if (turn) {
-          await turn;
-          if (this.#isPaused() || this.#sent !== from) continue;
-        }
-        const stretch = await this.feed.read(from, limit);
+        const room = this.#underWay?.room ?? STRETCH_MESSAGES;
+        const stretch = await this.feed.read(from, Math.min(STRETCH_MESSAGES, room));
         // A failed message or a close may have moved the ground while the log was read.
         if (this.#isPaused() || this.#sent !== from) continue;
         if (this.#passGap(stretch, from)) continue;
