@@ -1,6 +1,7 @@
 /** Ten thousand channels with one subscriber each: notifications, private messages, devices. */
 import { deliveriesOf } from "../deliveries.ts";
 import type { Scenario } from "../scenario.ts";
+import { bunFloor } from "../servers/bun-floor.ts";
 import { centrifugo } from "../servers/centrifugo.ts";
 import { floor } from "../servers/floor.ts";
 import { limit } from "../servers/limit.ts";
@@ -11,6 +12,7 @@ const CHANNELS = 10_000;
 const RATE = 8000;
 
 const [plain, disk] = [todoku("at-most-once"), todoku("at-least-once on disk")] as const;
+const onBun = todoku("at-most-once", "bun");
 const peer = centrifugo();
 
 export const manyChannels: Scenario = {
@@ -22,8 +24,8 @@ export const manyChannels: Scenario = {
     "server; the figure is deliveries per second of the server's processor time.",
   unit: "deliveries per CPU-second",
   better: "more",
-  expectedSeconds: 40,
-  contenders: [plain, disk, limit, floor, peer, socketIo].map((server) =>
+  expectedSeconds: 53,
+  contenders: [plain, onBun, disk, limit, floor, bunFloor, peer, socketIo].map((server) =>
     deliveriesOf(server, {
       connections: CHANNELS,
       channels: CHANNELS,
@@ -35,6 +37,10 @@ export const manyChannels: Scenario = {
     { title: "of the limit", contenders: [limit.name] },
     { title: "of the floor", contenders: [floor.name] },
     { title: "of Centrifugo", contenders: [peer.name] },
+    { title: "of the floor on Bun", contenders: [bunFloor.name] },
   ],
-  goals: [{ contender: plain.name, load: "", control: "of Centrifugo", bound: 1.5 }],
+  goals: [
+    { contender: plain.name, load: "", control: "of Centrifugo", bound: 1.5 },
+    { contender: onBun.name, load: "", control: "of Centrifugo", bound: 2 },
+  ],
 };
