@@ -28,9 +28,9 @@ export const PLANTED: Readonly<Record<Slowdown, Planted>> = {
 };
 
 function encodePerSubscriber(): void {
-  const { bytes } = SharedPublication.prototype;
-  SharedPublication.prototype.bytes = function again(encoding) {
-    return bytes.call(new SharedPublication(this.channel, this.message, this.position, this.prev), encoding);
+  const { parcel } = SharedPublication.prototype;
+  SharedPublication.prototype.parcel = function again(encoding) {
+    return parcel.call(new SharedPublication(this.channel, this.message, this.position, this.prev), encoding);
   };
 }
 

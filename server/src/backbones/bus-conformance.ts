@@ -83,6 +83,21 @@ export const BUS_RULES: readonly Rule[] = [
     },
   },
   {
+    title: "a bus that says so hands each frame to a listener once",
+    needs: "bus",
+    unless: ({ once }) => (once === true ? undefined : "a bus that may repeat"),
+    run: async (at) => {
+      const { frames, stop } = await listen(present(at.other.bus), at.channel);
+      for (let i = 0; i < 20; i++) await at.bus.publish(at.channel, signal(String(i)));
+      await publishUntil(at, () => frames.some((frame) => frame.kind === "signal" && frame.signal.startsWith("{")));
+      await stop();
+      const seen = frames.flatMap((frame) =>
+        frame.kind === "signal" && !frame.signal.startsWith("{") ? frame.signal : [],
+      );
+      assert.equal(new Set(seen).size, seen.length);
+    },
+  },
+  {
     title: "frames of one channel arrive in the order in which they were published, some of them perhaps not",
     needs: "bus",
     unless: ({ ordering }) => (ordering === "channel" ? undefined : "a bus without an order"),

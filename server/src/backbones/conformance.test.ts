@@ -103,6 +103,18 @@ const BREAKS: readonly (readonly [what: string, rule: string, how: Break])[] = [
     },
   ],
   [
+    "a bus that hands frames out again",
+    "a bus that says so hands each frame to a listener once",
+    {
+      bus: (bus) => ({
+        publish: async (channel, frame) => {
+          await bus.publish(channel, frame);
+          await bus.publish(channel, frame);
+        },
+      }),
+    },
+  ],
+  [
     "a bus that turns frames around",
     "frames of one channel arrive in the order",
     {

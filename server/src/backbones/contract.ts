@@ -413,6 +413,8 @@ export interface Capabilities {
   readonly broadcast?: boolean;
   /** The order in which subscribers of the bus see a channel's frames. */
   readonly ordering: "channel" | "none";
+  /** The bus never hands a frame to the same listener twice: nobody has to look for repeats. */
+  readonly once?: boolean;
   /** Longest deduplication window in ms; 0: none. */
   readonly dedupeWindowMs: number;
   /** Largest message in UTF-8 bytes of `data`. */

@@ -40,7 +40,7 @@ export function withLossyBus(backbone: Backbone, fate: (channel: string, frame: 
   };
   return {
     ...lifeOf(backbone),
-    capabilities: Object.freeze({ ...backbone.capabilities, ordering: "none" }),
+    capabilities: Object.freeze({ ...backbone.capabilities, ordering: "none", once: false }),
     bus: lossy,
     ...(backbone.log && { log: backbone.log }),
     ...(backbone.cursors && { cursors: backbone.cursors }),

@@ -56,6 +56,7 @@ export const MEMORY_CAPABILITIES: Capabilities = Object.freeze({
   shared: false,
   announces: true,
   ordering: "channel",
+  once: true,
   dedupeWindowMs: Number.MAX_SAFE_INTEGER,
   messageBytes: 64 * 1024 * 1024,
   retention: ["ageMs", "messages", "bytes"],
@@ -119,7 +120,6 @@ export class MemoryBackbone implements Backbone {
   readonly #store: MemoryStore;
   readonly #clock: Clock;
   readonly #mostBytes: number;
-  readonly #own = new Set<() => Promise<void>>();
   #open = false;
 
   constructor(settings: MemorySettings, clock: Clock, store: MemoryStore = new MemoryStore(clock)) {
@@ -174,7 +174,7 @@ export class MemoryBackbone implements Backbone {
 
   async close(): Promise<void> {
     this.#open = false;
-    for (const detach of this.#own) await detach();
+    this.#store.bus.clear(this);
   }
 
   async check(): Promise<void> {
@@ -194,13 +194,7 @@ export class MemoryBackbone implements Backbone {
 
   #subscribe(channel: string, listener: FrameListener): () => Promise<void> {
     this.#mustBeOpen();
-    const stop = this.#store.bus.add(channel, listener);
-    const detach = (): Promise<void> => {
-      this.#own.delete(detach);
-      return stop();
-    };
-    this.#own.add(detach);
-    return detach;
+    return this.#store.bus.add(channel, listener, this);
   }
 
   // ── log ────────────────────────────────────────────────────────────────────

@@ -4,22 +4,13 @@
  * the log for what is missing.
  */
 import { RecentIds, type Epoch, type Position } from "@todoku/protocol";
-import type { Frame, Log, Range, ReadOptions } from "../backbones/contract.ts";
+import type { Frame, FrameListener, Log, Message, Range, ReadOptions } from "../backbones/contract.ts";
 import type { Clock } from "../clock.ts";
 import type { Namespace } from "../namespaces/namespace.ts";
 import type { LogReads } from "./log-reads.ts";
 import type { GatewayObserver } from "./observer.ts";
-import { SharedPublication, SharedPublications, signalBytes } from "./shared-publication.ts";
-
-/** What a feed delivers to. */
-export interface Receiver {
-  /** A publication, in order. Returns whether it was handed to the connection. */
-  offer(publication: SharedPublication): boolean;
-  /** The push frame of a join or leave; the bytes are shared. */
-  signal(frame: Uint8Array): void;
-  /** The feed went on past something it could not deliver: read the log from where you stand. */
-  skipped(): void;
-}
+import { Receivers } from "./receivers.ts";
+import { SharedPublication, SharedPublications, signalParcel } from "./shared-publication.ts";
 
 /** A piece of the log, ready to be sent. */
 export interface Stretch extends Epoch {
@@ -49,7 +40,7 @@ type ReadAfter = ReadOptions & { readonly after: number };
 export class Feed {
   readonly channel: string;
   readonly namespace: Namespace;
-  readonly receivers: Set<Receiver> = new Set();
+  readonly receivers: Receivers = new Receivers();
   readonly #observer: GatewayObserver;
   readonly #clock: Clock;
   readonly #logReads: LogReads;
@@ -86,7 +77,7 @@ export class Feed {
   /** Attaches to the bus, then learns where the log stands. Rejects with the backbone's error. */
   async open(): Promise<void> {
     const { bus, log, rules } = this.namespace;
-    const detach = await bus.subscribe(this.channel, (frame) => this.#receive(frame), rules);
+    const detach = await bus.subscribe(this.channel, this.#listener(), rules);
     if (this.#closed) return detach();
     this.#detach = detach;
     if (log) this.#position = await this.#head(log);
@@ -142,12 +133,17 @@ export class Feed {
     return { epoch: head.epoch, offset: head.offset };
   }
 
+  /** Apart from `open`, so that it keeps nothing else alive: there are as many as channels. */
+  #listener(): FrameListener {
+    return (frame) => this.#receive(frame);
+  }
+
   #receive(frame: Frame): void {
     if (this.#early) {
       this.#early.push(frame);
     } else if (frame.kind === "signal") {
-      const bytes = signalBytes(this.channel, frame.signal);
-      for (const receiver of this.receivers) receiver.signal(bytes);
+      const parcel = signalParcel(this.channel, frame.signal);
+      for (const receiver of this.receivers) receiver.signal(parcel);
     } else if (frame.kind === "interrupted") {
       if (this.namespace.log) this.#repair();
     } else if (frame.kind === "malformed") {
@@ -155,11 +151,15 @@ export class Feed {
     } else if (frame.kind === "foreign") {
       this.#takeIn(frame.data);
     } else if (!this.namespace.log) {
-      this.#recent ??= new RecentIds();
-      if (this.#recent.admit(frame.message.id)) this.#deliver(new SharedPublication(this.channel, frame.message));
+      if (this.#isNew(frame.message)) this.#deliver(new SharedPublication(this.channel, frame.message));
     } else {
       this.#follow(frame);
     }
+  }
+
+  /** Without a log nothing else shows that a bus repeats a frame. */
+  #isNew({ id }: Message): boolean {
+    return this.namespace.once || (this.#recent ??= new RecentIds()).admit(id);
   }
 
   /** Another program's message, put on the broker's own channel. Where a log is the truth, the bus is no way in. */
@@ -187,8 +187,7 @@ export class Feed {
   }
 
   #deliver(publication: SharedPublication): void {
-    let receivers = 0;
-    for (const receiver of this.receivers) if (receiver.offer(publication)) receivers++;
+    const receivers = this.receivers.offer(publication);
     this.#observer.delivered(this.namespace, receivers, this.#clock.now() - publication.message.time);
   }
 

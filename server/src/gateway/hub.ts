@@ -9,7 +9,8 @@ import type { GatewayObserver } from "./observer.ts";
 
 interface Entry {
   readonly feed: Feed;
-  readonly opened: Promise<void>;
+  /** Absent once it is open: there may be very many. */
+  opening: Promise<void> | undefined;
   users: number;
   cancelClose: (() => void) | undefined;
 }
@@ -62,13 +63,14 @@ export class Hub {
     let entry = this.#entries.get(channel);
     if (!entry) {
       const feed = new Feed(channel, namespace, this.#clock, this.#observer, this.#logReads);
-      entry = { feed, opened: this.#open(feed), users: 0, cancelClose: undefined };
+      entry = { feed, opening: undefined, users: 0, cancelClose: undefined };
       this.#entries.set(channel, entry);
+      entry.opening = this.#open(entry);
     }
     entry.users++;
     entry.cancelClose?.();
     entry.cancelClose = undefined;
-    await entry.opened;
+    await entry.opening;
     return entry.feed;
   }
 
@@ -84,9 +86,11 @@ export class Hub {
   }
 
   /** A feed that could not be opened is gone, for all who wait for it: the next attach tries anew. */
-  async #open(feed: Feed): Promise<void> {
+  async #open(entry: Entry): Promise<void> {
+    const { feed } = entry;
     try {
       await feed.open();
+      entry.opening = undefined;
     } catch (error) {
       this.#observer.backboneFailed(feed.namespace, "subscribe", error);
       if (this.#entries.get(feed.channel)?.feed === feed) this.#entries.delete(feed.channel);

@@ -65,7 +65,7 @@ export class LocalOperations implements Operations {
   ): Promise<number> {
     let count = 0;
     for (const session of this.#of(target)) {
-      for (const subscription of session.subscriptions.values()) {
+      for (const subscription of session.subscriptions) {
         if (channel !== "" && subscription.channel !== channel) continue;
         session.unsubscribe(subscription, { code: reason.code, message: reason.reason });
         count++;

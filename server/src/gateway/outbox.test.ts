@@ -3,15 +3,16 @@ import { test } from "node:test";
 import { ManualClock, settle } from "../manual-clock.ts";
 import { Backlog } from "./backlog.ts";
 import { Flusher, Outbox } from "./outbox.ts";
+import { Parcel } from "./parcel.ts";
 import { SharedPublication } from "./shared-publication.ts";
 import type { Payload, Socket } from "./socket.ts";
 
-const text = (frame: Uint8Array): string => new TextDecoder().decode(frame);
-const frame = (content: string): Uint8Array => new TextEncoder().encode(content);
+const textOf = ({ text }: Payload): string => text;
+const frame = (content: string): Parcel => new Parcel(content);
 
 /** A socket that keeps what it is sent. */
 class KeepingSocket implements Socket {
-  readonly sent: Uint8Array[] = [];
+  readonly sent: Payload[] = [];
   bufferedBytes = 0;
   uncompressedBytes = 0;
   readonly #sending: () => void;
@@ -20,9 +21,9 @@ class KeepingSocket implements Socket {
     this.#sending = sending;
   }
 
-  send({ bytes }: Payload): void {
+  send(payload: Payload): void {
     this.#sending();
-    this.sent.push(bytes);
+    this.sent.push(payload);
   }
   close(): void {}
   terminate(): void {}
@@ -57,30 +58,30 @@ function outboxes(
   });
 }
 
-test("a publication is encoded once per encoding, and its bytes are shared by all", () => {
+test("a publication is encoded once per encoding, and shared by all", () => {
   const publication = new SharedPublication("a", { id: "m1", time: 5, data: '{"x":1}' }, { epoch: "e", offset: 7 }, 6);
-  assert.equal(publication.bytes("extended"), publication.bytes("extended"));
-  assert.equal(publication.bytes("plain"), publication.bytes("plain"));
-  assert.equal(text(publication.bytes("plain")), '{"push":{"channel":"a","pub":{"data":{"x":1},"offset":7}}}');
+  assert.equal(publication.parcel("extended"), publication.parcel("extended"));
+  assert.equal(publication.parcel("plain"), publication.parcel("plain"));
+  assert.equal(publication.parcel("plain").text, '{"push":{"channel":"a","pub":{"data":{"x":1},"offset":7}}}');
   assert.equal(
-    text(publication.bytes("extended")),
+    publication.parcel("extended").text,
     '{"push":{"channel":"a","pub":{"data":{"x":1},"offset":7,"id":"m1","time":5,"prev":6}}}',
   );
 });
 
-test("everything of a turn leaves as one write, and connections with the same frames share the joined bytes", async () => {
+test("everything of a turn leaves as one write, and connections with the same frames share what is sent", async () => {
   const [one, two, three] = outboxes(3);
   const [first, second] = [frame("1"), frame("22")];
-  for (const each of [one, two]) for (const bytes of [first, second]) each?.outbox.push(bytes);
+  for (const each of [one, two]) for (const parcel of [first, second]) each?.outbox.push(parcel);
   three?.outbox.push(second);
   assert.equal(one?.socket.sent.length, 0);
   await settle();
-  assert.deepEqual(one?.socket.sent.map(text), ["1\n22"]);
+  assert.deepEqual(one?.socket.sent.map(textOf), ["1\n22"]);
   assert.equal(one?.socket.sent[0], two?.socket.sent[0]);
-  assert.equal(three?.socket.sent[0], second, "one frame is not even copied");
+  assert.equal(three?.socket.sent[0], second, "one frame is what it was");
   one?.outbox.push(first);
   await settle();
-  assert.deepEqual(one?.socket.sent.map(text), ["1\n22", "1"]);
+  assert.deepEqual(one?.socket.sent.map(textOf), ["1\n22", "1"]);
 });
 
 test("there is room below the bound, and after a no only when half of it is free again", async () => {
@@ -109,7 +110,7 @@ test("what is flushed for a close is not sent again at the end of the turn", asy
   one?.outbox.push(frame("bye"));
   one?.outbox.flush();
   await settle();
-  assert.deepEqual(one?.socket.sent.map(text), ["bye"]);
+  assert.deepEqual(one?.socket.sent.map(textOf), ["bye"]);
 });
 
 /** Two connections that each get as many frames as said, by a flush in which each write takes 3 ms; then one frame more. */
@@ -132,7 +133,7 @@ test("messages that come faster than they can be written gather for twice as lon
   await clock.advance(11);
   assert.equal(arrived(), false);
   await clock.advance(1);
-  assert.equal(one.socket.sent.map(text).at(-1), "next\nand more");
+  assert.equal(one.socket.sent.map(textOf).at(-1), "next\nand more");
 });
 
 test("nothing gathers behind a flush of single messages, of large writes, or a short one", async () => {
@@ -157,7 +158,7 @@ test("nothing gathers for long, however long a flush took and whatever becomes o
   await clock.advance(19);
   assert.equal(one.socket.sent.length, 3);
   await clock.advance(1);
-  assert.equal(one.socket.sent.map(text).at(-1), "behind a minute");
+  assert.equal(one.socket.sent.map(textOf).at(-1), "behind a minute");
 });
 
 test("what a client had no turn to take yet, or what waits to be compressed, is no backlog; what it did not take is, until it is gone", async () => {

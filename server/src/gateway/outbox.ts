@@ -1,7 +1,7 @@
 /** What waits to be sent to one connection, and the flush that sends it: once per turn of the event loop, or less often. */
 import type { Clock } from "../clock.ts";
 import type { Backlog } from "./backlog.ts";
-import { Parcel, type Frame } from "./parcel.ts";
+import { Parcel } from "./parcel.ts";
 import type { Socket } from "./socket.ts";
 
 /**
@@ -25,8 +25,6 @@ export class Flusher {
   #filled: Outbox[] = [];
   /** Whose socket did not get rid at once of what it was sent last. */
   #slow: Outbox[] = [];
-  /** The last that an outbox was begun with: whoever begins with the same frame shares it. */
-  #parcel: Parcel | undefined;
   /** The next flush does not begin before this time. */
   #restsUntil = 0;
 
@@ -37,17 +35,14 @@ export class Flusher {
     this.#shed = shed;
   }
 
-  /** The first frame for an outbox that was empty. */
-  begin(outbox: Outbox, frame: Frame): Parcel {
+  /** An outbox that was empty is not any longer. */
+  begin(outbox: Outbox): void {
     if (this.#filled.push(outbox) === 1) this.#flushLater();
-    if (this.#parcel?.isOnly(frame) !== true) this.#parcel = new Parcel(frame);
-    return this.#parcel;
   }
 
   flush(): void {
     const filled = this.#filled;
     this.#filled = [];
-    this.#parcel = undefined;
     const begun = this.#clock.now();
     let frames = 0;
     let bytes = 0;
@@ -181,9 +176,11 @@ export class Outbox {
     this.count();
   }
 
-  /** Bytes are shared: neither side may alter them. */
-  push(frame: Frame): void {
-    this.#queued = this.#queued === undefined ? this.#flusher.begin(this, frame) : this.#queued.with(frame);
+  /** One reply or push; a parcel, if others are sent it as well. */
+  push(frame: Parcel | string): void {
+    const parcel = typeof frame === "string" ? new Parcel(frame) : frame;
+    if (this.#queued === undefined) this.#flusher.begin(this);
+    this.#queued = this.#queued?.with(parcel) ?? parcel;
   }
 
   /** Sends what is queued, now: at the end of the turn, or because the connection is about to be closed. Returns it. */

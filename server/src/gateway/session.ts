@@ -27,12 +27,14 @@ import type { GatewayContext } from "./context.ts";
 import { storeDeadLetter } from "./dead-letters.ts";
 import type { GatewayObserver } from "./observer.ts";
 import { Outbox, type OutboxOwner } from "./outbox.ts";
+import { Parcel } from "./parcel.ts";
 import type { SharedPublication } from "./shared-publication.ts";
 import type { Handshake, Socket, SocketEvents } from "./socket.ts";
 import type { Subscription, SubscriptionHost } from "./subscription.ts";
 import { endSubscription } from "./subscribe.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
-const PING = new TextEncoder().encode("{}");
+const PING = new Parcel("{}");
 const NO_CONSUMERS: ReadonlyMap<string, SessionConsumer> = new Map();
 /** After a token's expiry the client has this long to refresh it. */
 const EXPIRY_GRACE_MS = 25_000;
@@ -60,7 +62,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
   readonly origin: string | undefined;
   readonly context: GatewayContext;
   readonly outbox: Outbox;
-  readonly subscriptions: Map<string, Subscription> = new Map();
+  readonly subscriptions: Subscriptions = new Subscriptions();
   // What most connections have nothing of most of the time is made when it is needed: there are very many connections.
   #consumers: Map<string, SessionConsumer> | undefined;
   #busyChannels: Map<string, Promise<void>> | undefined;
@@ -340,7 +342,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
     this.#closed = true;
     this.#cancelDeadline?.();
     this.context.heartbeat.remove(this);
-    for (const subscription of this.subscriptions.values()) endSubscription(this, subscription);
+    for (const subscription of this.subscriptions) endSubscription(this, subscription);
     for (const consumer of this.consumers.values()) this.context.ending(consumer.letGo());
     this.context.rates.commands.forget(this.client);
     this.context.rates.publish.forget(this.client);
@@ -363,7 +365,7 @@ export class Session implements SocketEvents, OutboxOwner, SubscriptionHost, Cal
   // ── from the subscriptions ─────────────────────────────────────────────────
 
   hasRoomAgain(): void {
-    for (const subscription of this.subscriptions.values()) subscription.drained();
+    for (const subscription of this.subscriptions) subscription.drained();
     for (const consumer of this.consumers.values()) consumer.drained();
   }
 

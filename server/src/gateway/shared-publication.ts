@@ -1,6 +1,7 @@
-/** One publication on its way to many connections: encoded once per encoding, the bytes shared by all. */
+/** One publication on its way to many connections: encoded once per encoding, and shared by all. */
 import { encodePublication, publicationText, type Position, type PublicationFields } from "@todoku/protocol";
 import type { Message } from "../backbones/contract.ts";
+import { Parcel } from "./parcel.ts";
 
 /** `plain` is the base protocol's publication; `extended` adds id, time and prev. */
 export type Encoding = "plain" | "extended";
@@ -12,8 +13,8 @@ export class SharedPublication {
   readonly position: Position | undefined;
   /** The offset before it. */
   readonly prev: number | undefined;
-  #plain: Uint8Array | undefined;
-  #extended: Uint8Array | undefined;
+  #plain: Parcel | undefined;
+  #extended: Parcel | undefined;
 
   constructor(channel: string, message: Message, position?: Position, prev?: number) {
     this.channel = channel;
@@ -27,13 +28,13 @@ export class SharedPublication {
   }
 
   /** The push frame. */
-  bytes(encoding: Encoding): Uint8Array {
+  parcel(encoding: Encoding): Parcel {
     if (encoding === "plain") return (this.#plain ??= this.#encode("plain"));
     return (this.#extended ??= this.#encode("extended"));
   }
 
   /** The push frame for a receiver that may have seen it before. */
-  redeliveredBytes(): Uint8Array {
+  redelivered(): Parcel {
     return this.#encode("extended", true);
   }
 
@@ -42,8 +43,8 @@ export class SharedPublication {
     return publicationFields(this.message, encoding, this.offset, this.prev, redelivered);
   }
 
-  #encode(encoding: Encoding, redelivered = false): Uint8Array {
-    return Buffer.from(encodePublication(this.channel, this.message.data, this.fields(encoding, redelivered)));
+  #encode(encoding: Encoding, redelivered = false): Parcel {
+    return new Parcel(encodePublication(this.channel, this.message.data, this.fields(encoding, redelivered)));
   }
 }
 
@@ -69,8 +70,8 @@ export class SharedPublications {
 }
 
 /** The push frame of a signal, which is the JSON text of `{"join":{…}}` or `{"leave":{…}}`: spliced in, not parsed. */
-export function signalBytes(channel: string, signal: string): Uint8Array {
-  return Buffer.from(`{"push":{"channel":${JSON.stringify(channel)},${signal.slice(1)}}`);
+export function signalParcel(channel: string, signal: string): Parcel {
+  return new Parcel(`{"push":{"channel":${JSON.stringify(channel)},${signal.slice(1)}}`);
 }
 
 /** The fields around a message's `data`; `prev` and `redelivered` show in the extended encoding only. */

@@ -17,11 +17,12 @@ export interface Socket {
   terminate(): void;
 }
 
-/** What one text frame holds. The same payload may be sent to many sockets: it is made into bytes once for all that ask for `bytes`. */
+/** What one text frame holds. The same payload may be sent to many sockets. */
 export interface Payload {
-  /** In bytes. */
+  /** In bytes of UTF-8. */
   readonly size: number;
-  /** Shared by all: never alter them. */
+  readonly text: string;
+  /** Made once for all that ask for them: never alter them. */
   readonly bytes: Uint8Array;
   /** Writes it into `target`, which is the caller's own, from `at` on. */
   writeTo(target: Buffer, at: number): void;

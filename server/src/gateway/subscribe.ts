@@ -113,8 +113,8 @@ export async function prepare(
 
 /** Ends the subscription; what the next connection must know of it is stored in the background. */
 export function endSubscription(session: Session, subscription: Subscription): void {
-  const { feed, options, channel } = subscription;
-  session.subscriptions.delete(channel);
+  const { feed, options } = subscription;
+  session.subscriptions.delete(subscription);
   subscription.close();
   session.context.hub.release(feed);
   session.observer.unsubscribed(feed.namespace);
@@ -174,7 +174,7 @@ function ready(
     begin: () => {
       // A client that does not read its replies may have been closed over this one.
       if (session.ended) return abandon();
-      session.subscriptions.set(feed.channel, subscription);
+      session.subscriptions.add(subscription);
       session.observer.subscribed(feed.namespace);
       expireAt(session, subscription, grant.expireAt);
       subscription.start(position, begins.sent, begins.attempts);

@@ -8,9 +8,11 @@ import type { ClientInfo, Gap, Position } from "@todoku/protocol";
 import { ERRORS, TodokuError, inEpoch, sharedHistory } from "@todoku/protocol";
 import type { Clock } from "../clock.ts";
 import { STILL_OPEN, type DurableCursor } from "./durable-cursor.ts";
-import { STRETCH_MESSAGES, type Feed, type Receiver, type Stretch } from "./feed.ts";
+import { STRETCH_MESSAGES, type Feed, type Stretch } from "./feed.ts";
 import type { GatewayObserver } from "./observer.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Parcel } from "./parcel.ts";
+import type { Receiver } from "./receivers.ts";
 import type { Encoding, SharedPublication } from "./shared-publication.ts";
 import { UnderWay, type Failure } from "./under-way.ts";
 
@@ -135,7 +137,7 @@ export class Subscription implements Receiver {
     return true;
   }
 
-  signal(frame: Uint8Array): void {
+  signal(frame: Parcel): void {
     if (this.options.joinLeave && this.#outbox.hasRoom()) this.#outbox.push(frame);
   }
 
@@ -298,7 +300,7 @@ export class Subscription implements Receiver {
   #hand(publication: SharedPublication, position: Position): void {
     const redelivered = position.offset <= this.#redeliverTo;
     if (redelivered) this.#host.observer.redelivered(this.feed.namespace);
-    this.#outbox.push(redelivered ? publication.redeliveredBytes() : publication.bytes(this.#encoding));
+    this.#outbox.push(redelivered ? publication.redelivered() : publication.parcel(this.#encoding));
     this.#underWay?.handOut(position.offset);
     this.#sent = position;
   }
@@ -310,7 +312,7 @@ export class Subscription implements Receiver {
       return false;
     }
     this.#tellDropped();
-    this.#outbox.push(publication.bytes(this.#encoding));
+    this.#outbox.push(publication.parcel(this.#encoding));
     return true;
   }
 

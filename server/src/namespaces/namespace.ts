@@ -20,6 +20,8 @@ export interface Namespace {
   readonly queue?: NamespaceQueue;
   /** The log's appends reach the bus by themselves. */
   readonly announces: boolean;
+  /** The bus hands no frame to a listener twice. */
+  readonly once: boolean;
   readonly retention: Retention;
   /** Deduplication window in ms; 0: none. */
   readonly dedupeMs: number;

@@ -55,6 +55,7 @@ function withChannels(
     ...(archive && { archive }),
     ...(cursors?.cursors && { cursors: cursors.cursors }),
     announces: log === bus && bus.capabilities.announces,
+    once: bus.capabilities.once === true,
     retention: retentionOf(about.rules, log),
     dedupeMs: log ? (dedupe ?? defaultDedupeMs(log)) : 0,
     redelivery: {
@@ -80,6 +81,7 @@ function withQueues(
     delivery,
     bus: bus.bus,
     announces: false,
+    once: bus.capabilities.once === true,
     retention: {},
     dedupeMs: dedupe ?? defaultDedupeMs(backbone),
     redelivery,

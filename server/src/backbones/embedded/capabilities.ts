@@ -7,6 +7,7 @@ export const EMBEDDED_CAPABILITIES: Capabilities = Object.freeze({
   shared: false,
   announces: true,
   ordering: "channel",
+  once: true,
   dedupeWindowMs: 30 * 86_400_000,
   messageBytes: 64 * 1024 * 1024,
   retention: ["ageMs", "messages", "bytes"],

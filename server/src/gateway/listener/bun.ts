@@ -5,7 +5,6 @@ import type { Handshake, Payload, Socket, SocketEvents } from "../socket.ts";
 import { Admission, Refused, type Admitted, type UpgradeRequest } from "./admission.ts";
 import type { BunHttpServer, BunWebSocket, BunWebSocketHandlers } from "./bun-runtime.ts";
 import type { Acceptor, Listener, ListenerOptions } from "./listener.ts";
-import { Texts } from "./texts.ts";
 
 /** A client that is closed while bytes wait for it has so long to take them, as with the package `ws`. */
 const CLOSING_MS = 30_000;
@@ -18,7 +17,6 @@ export class BunListener implements Listener {
   readonly #admission: Admission;
   readonly #clock: Clock;
   readonly #open = new Set<BunSocket>();
-  readonly #texts = new Texts();
   #whenEmpty: (() => void)[] = [];
 
   constructor(acceptor: Acceptor, options: ListenerOptions) {
@@ -47,7 +45,7 @@ export class BunListener implements Listener {
   upgrade(asking: UpgradeRequest, request: Request, server: BunHttpServer<BunSocket>): Response | undefined {
     const asked = this.#admission.ask(asking);
     if (asked instanceof Refused) return refusal(asked);
-    const socket = new BunSocket(asked, this.#texts, this.#clock);
+    const socket = new BunSocket(asked, this.#clock);
     if (server.upgrade(request, { data: socket })) return undefined;
     asked.release();
     return refusal(new Refused(400, { code: CLOSES.badRequest.code, message: "this is no WebSocket handshake" }));
@@ -79,9 +77,9 @@ export class BunListener implements Listener {
 }
 
 export class BunSocket implements Socket {
-  readonly #texts: Texts;
   readonly #clock: Clock;
-  readonly authenticated: () => void;
+  /** Gives the place among the unauthenticated back. */
+  #release: (() => void) | undefined;
   #handshake: Handshake | undefined;
   #webSocket: BunWebSocket<BunSocket> | undefined;
   #events: SocketEvents | undefined;
@@ -90,10 +88,9 @@ export class BunSocket implements Socket {
   /** `close` was called; what waits is sent first. */
   #closing: { readonly code: number; readonly reason: string; readonly cancel: () => void } | undefined;
 
-  constructor({ handshake, release }: Admitted, texts: Texts, clock: Clock) {
+  constructor({ handshake, release }: Admitted, clock: Clock) {
     this.#handshake = handshake;
-    this.authenticated = release;
-    this.#texts = texts;
+    this.#release = release;
     this.#clock = clock;
   }
 
@@ -103,10 +100,15 @@ export class BunSocket implements Socket {
     return this.#pressed ? (this.#webSocket?.getBufferedAmount() ?? 0) : 0;
   }
 
-  send({ bytes, size }: Payload): void {
+  send({ text, size }: Payload): void {
     if (this.#closing) return;
-    const sent = this.#webSocket?.sendText(this.#texts.of(bytes), size >= WORTH_COMPRESSING);
+    const sent = this.#webSocket?.sendText(text, size >= WORTH_COMPRESSING);
     if (sent === -1) this.#pressed = true;
+  }
+
+  authenticated(): void {
+    this.#release?.();
+    this.#release = undefined;
   }
 
   close(code: number, reason: string): void {

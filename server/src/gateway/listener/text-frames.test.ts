@@ -7,7 +7,7 @@ import { TextFrames } from "./text-frames.ts";
 
 test("one payload's frame is made once, another's anew", () => {
   const frames = new TextFrames();
-  const [a, b] = [new Parcel("a"), new Parcel(Buffer.from("b"))];
+  const [a, b] = [new Parcel("a"), new Parcel("b")];
   assert.equal(frames.of(a, false), frames.of(a, false));
   assert.deepEqual([...frames.of(b, false)], [0x81, 1, 0x62]);
   assert.deepEqual([...frames.of(a, false)], [0x81, 1, 0x61]);
