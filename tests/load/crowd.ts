@@ -4,8 +4,11 @@ import { LoadClient, type LoadClientOptions } from "./load-client.ts";
 
 /** Connects under way at once, where they do not come as a storm. */
 const GENTLY = 100;
-/** Addresses that a crowd comes from: one alone has ports for 28,000 connections. */
-const ADDRESSES = 8;
+/**
+ * Addresses that a crowd comes from. One alone has ports for 28,000 connections, and those of ended connections stay taken for a minute:
+ * where they are many, the kernel looks for a free one for up to a millisecond, and thousands who come at once wait for that.
+ */
+const ADDRESSES = 250;
 /** Who has come back and has not received everything by then will not. */
 const RETURN_MS = 300_000;
 
