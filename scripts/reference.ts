@@ -79,7 +79,7 @@ function costsPage(): string {
   ];
   return generated("Costs", "server/src/advise/measured-costs.ts", [
     "What the parts of a load cost, for the sum of [How far it goes](../guide/scale.md) and `todoku advise`. " +
-      `Measured on ${on}, by \`npm run bench -- costs --write\`. Memory is resident, without what the kernel keeps for sockets; time is of one core.`,
+      `Measured on ${on}, by \`npm run bench -- costs --write\`. Memory is anonymous and resident (RssAnon): without the files of the program, which processes share, and without what the kernel keeps for sockets. Time is of one core.`,
     table(["what", "memory", "processor"], rows),
   ]);
 }
