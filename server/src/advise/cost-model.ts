@@ -46,6 +46,15 @@ const PARTITION_MESSAGES: Readonly<Record<Carrier, number>> = {
   "redis-sharded": 40_000,
   "redis-streams": 10_000,
 };
+/**
+ * Publishes a second, each with one reader, that the process which owns a local store takes at the least on a core of its own: what
+ * `workers-publish` measured on 2026-11-25 per second of the processor time of it and two workers together. Its own share of that was not
+ * measured, nor was a delivery that is not here.
+ */
+const STORE_PUBLISHES: Readonly<Partial<Record<Delivery, number>>> = {
+  "at-most-once": 79_000,
+  "at-least-once": 64_000,
+};
 /** Carriers that more than one server can share. */
 const SPREADS: readonly Carrier[] = ["redis-sharded", "redis-streams"];
 /** Carriers that do not leave their machine. */
@@ -165,6 +174,16 @@ function predictWith(assumed: number, workload: Workload, costs: Costs): Predict
     partitions: Math.max(partitions, LOCAL.includes(carrier) ? 0 : 1),
     problems: problemsOf(workload, busy, partitions),
   };
+}
+
+/**
+ * Publishes a second that the owner of a local store is counted on for, where several processes share it; undefined where there is no such
+ * owner, or nothing was measured.
+ */
+export function storeBound({ carrier, delivery }: Workload, { processes }: Prediction): number | undefined {
+  if (!LOCAL.includes(carrier) || processes === 1) return undefined;
+  const measured = STORE_PUBLISHES[delivery];
+  return measured === undefined ? undefined : measured * USABLE_SHARE;
 }
 
 function problemsOf({ carrier, delivery }: Workload, machines: number, partitions: number): readonly string[] {

@@ -3,11 +3,16 @@ import { describe, test } from "node:test";
 import type { Prediction, Workload } from "../advise/cost-model.ts";
 import { Folder } from "./program.ts";
 
-async function advised(...args: readonly string[]): Promise<Prediction & { readonly workload: Workload }> {
+interface Advice extends Prediction {
+  readonly workload: Workload;
+  readonly notes: readonly string[];
+}
+
+async function advised(...args: readonly string[]): Promise<Advice> {
   using folder = new Folder();
   const { code, out, error } = await folder.call(["advise", ...args]);
   assert.equal(code, 0, error);
-  return JSON.parse(out) as Prediction & { workload: Workload };
+  return JSON.parse(out) as Advice;
 }
 
 describe("todoku advise", () => {
@@ -33,6 +38,18 @@ describe("todoku advise", () => {
     assert.equal(code, 1);
     const { problems } = JSON.parse(out) as Prediction;
     assert.match(problems.join(), /embedded stays on one machine, and this takes \d+: take redis-streams/);
+  });
+
+  test("what the sum leaves out is said", async () => {
+    const small = await advised("--connections", "500", "--publishes", "1");
+    assert.equal(small.notes.length, 1);
+    assert.match(small.notes.join(), /redis-streams; not for kafka/);
+    const load = ["--connections", "40000", "--publishes", "10", "--backbone", "embedded"];
+    const shared = await advised(...load, "--channels", "40000", "--delivery", "at-least-once");
+    assert.ok(shared.processes > 1);
+    assert.match(shared.notes.join(), /its core bounds publishes: count on 38,400 a second/);
+    const unmeasured = await advised(...load, "--channels", "40000", "--delivery", "exactly-once");
+    assert.match(unmeasured.notes.join(), /was not measured for exactly-once/);
   });
 
   const mistakes: readonly [why: string, args: readonly string[], error: RegExp][] = [

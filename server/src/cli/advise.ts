@@ -1,4 +1,12 @@
-import { CARRIERS, LOCAL, predict, type Carrier, type Prediction, type Workload } from "../advise/cost-model.ts";
+import {
+  CARRIERS,
+  LOCAL,
+  predict,
+  storeBound,
+  type Carrier,
+  type Prediction,
+  type Workload,
+} from "../advise/cost-model.ts";
 import { MEASURED_COSTS } from "../advise/measured-costs.ts";
 import { DELIVERIES, type Delivery } from "../backbones/contract.ts";
 import { nearest } from "../nearest.ts";
@@ -50,8 +58,9 @@ export const advise: Command = {
     refuseMore(args, 0);
     const workload = workloadOf(args);
     const prediction = predict(workload, MEASURED_COSTS);
-    if (terminal.human) print(workload, prediction, terminal);
-    else terminal.out(JSON.stringify({ workload, ...prediction, measured: MEASURED_COSTS.on }));
+    const notes = notesOf(workload, prediction);
+    if (terminal.human) print(workload, prediction, notes, terminal);
+    else terminal.out(JSON.stringify({ workload, ...prediction, notes, measured: MEASURED_COSTS.on }));
     return prediction.problems.length === 0 ? EXIT.ok : EXIT.failed;
   },
 };
@@ -108,7 +117,23 @@ function oneOf<T extends string>(args: Arguments, option: string, known: readonl
   throw new UsageError(`--${option} ${JSON.stringify(text)} is not known${hint}`);
 }
 
-function print(workload: Workload, prediction: Prediction, { out, error }: Terminal): void {
+/** What the sum leaves out. */
+function notesOf(workload: Workload, prediction: Prediction): readonly string[] {
+  const notes = [`Constants are there for ${CARRIERS.join(", ")}; not for kafka.`];
+  if (!LOCAL.includes(workload.carrier) || prediction.processes === 1) return notes;
+  const bound = storeBound(workload, prediction);
+  const reach =
+    bound === undefined
+      ? `how many was not measured for ${workload.delivery}`
+      : `count on ${amount(bound)} a second where each has one reader`;
+  notes.push(
+    `With several processes one more owns the store (${workload.carrier}), and its core bounds publishes: ${reach}. ` +
+      "Neither its processor time nor its memory is in the sum.",
+  );
+  return notes;
+}
+
+function print(workload: Workload, prediction: Prediction, notes: readonly string[], { out, error }: Terminal): void {
   const { carrier, cores } = workload;
   const { processor, memory, processes, machines, partitions, bound } = prediction;
   const parts = Object.entries(processor)
@@ -135,6 +160,7 @@ function print(workload: Workload, prediction: Prediction, { out, error }: Termi
   ];
   for (const [title, text] of lines) out(`${title.padEnd(11)}${text}`);
   out(`\nCalculated from costs measured on ${MEASURED_COSTS.on}.`);
+  for (const note of notes) out(note);
   for (const problem of prediction.problems) error(problem);
 }
 
