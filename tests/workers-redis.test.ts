@@ -7,7 +7,7 @@ import type { ConfigInput } from "../server/src/config.ts";
 import { needBroker } from "../scripts/brokers/need.ts";
 import { RawClient } from "./raw-client.ts";
 import { ServerProcess } from "./server-process.ts";
-import { processesOf, whole } from "./workers/processes.ts";
+import { processesOf, replaced, whole } from "./workers/processes.ts";
 
 const redis = await needBroker("redis");
 const skip = process.platform === "linux" ? redis.skip : "processes share a port, and are looked at in /proc, on Linux";
@@ -57,7 +57,7 @@ test("a worker for each core serves what Redis carries and keeps", { skip, timeo
   }
   const [gone] = workers;
   assert.ok(gone);
-  process.kill(gone, "SIGKILL");
+  await replaced(server, gone, "SIGKILL");
   await whole(server);
   const { publications } = await server.api<{ publications: { data: unknown }[] }>("history", {
     channel: `kept:${run}`,

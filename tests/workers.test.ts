@@ -13,7 +13,7 @@ import { check, report } from "./checker.ts";
 import { RawClient } from "./raw-client.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { ServerProcess } from "./server-process.ts";
-import { eventually, isAlive, processesOf, whole } from "./workers/processes.ts";
+import { eventually, isAlive, processesOf, replaced, whole } from "./workers/processes.ts";
 import { endWorker, killStore, killWorker, reload, workersRun } from "./workers/run.ts";
 
 const SEED = Number(process.env["TODOKU_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
@@ -138,8 +138,7 @@ describe("several processes on one port, one after the other", { skip, timeout: 
     }
     const [worker] = processesOf(server).workers;
     assert.ok(worker);
-    process.kill(worker, "SIGKILL");
-    await eventually("it is gone", () => !isAlive(worker));
+    await replaced(server, worker, "SIGKILL");
     await counted(server, "todoku_restarts_total", 1);
     await whole(server);
     await counted(server, "todoku_deliveries_total", 16);

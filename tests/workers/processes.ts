@@ -31,6 +31,20 @@ export function isAlive(pid: number): boolean {
   return state !== undefined && state !== "Z";
 }
 
+/** Sends it the signal, and resolves when another process is in its place: its supervisor has noticed, and nothing can reach it any more. */
+export async function replaced(server: ServerProcess, pid: number, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+  const all = (): readonly number[] => {
+    const { workers, store } = processesOf(server);
+    return store === undefined ? workers : [...workers, store];
+  };
+  const { length } = all();
+  process.kill(pid, signal);
+  await eventually(`another process in place of ${pid}`, () => {
+    const now = all();
+    return now.length === length && !now.includes(pid);
+  });
+}
+
 interface Health {
   readonly status: string;
   readonly workers: { readonly running: number; readonly configured: number };

@@ -12,7 +12,7 @@ import { Clients, noteStored } from "../kill/run.ts";
 import { roam, Subscriber, type Habit } from "../kill/subscriber.ts";
 import type { SeededRandom } from "../seeded-random.ts";
 import { ServerProcess } from "../server-process.ts";
-import { eventually, isAlive, processesOf, whole } from "./processes.ts";
+import { eventually, isAlive, processesOf, replaced, whole } from "./processes.ts";
 
 export interface Fault {
   readonly name: string;
@@ -22,8 +22,7 @@ export interface Fault {
 export const killWorker: Fault = {
   name: "a worker is killed",
   strike: async (server, random) => {
-    const { workers } = processesOf(server);
-    process.kill(random.pick(workers), "SIGKILL");
+    await replaced(server, random.pick(processesOf(server).workers), "SIGKILL");
   },
 };
 
@@ -32,17 +31,14 @@ export const killStore: Fault = {
   strike: async (server) => {
     const { store } = processesOf(server);
     if (store === undefined) throw new Error("there is no owner");
-    process.kill(store, "SIGKILL");
-    await eventually("another owner", () => ![undefined, store].includes(processesOf(server).store));
+    await replaced(server, store, "SIGKILL");
   },
 };
 
 export const endWorker: Fault = {
   name: "a worker is told to end",
   strike: async (server, random) => {
-    const worker = random.pick(processesOf(server).workers);
-    process.kill(worker, "SIGTERM");
-    await eventually("it has ended", () => !isAlive(worker));
+    await replaced(server, random.pick(processesOf(server).workers), "SIGTERM");
   },
 };
 
