@@ -40,12 +40,20 @@ const LIST_OFFSETS = [listOffsetsV9, listOffsetsV8, listOffsetsV7] as const;
 const DELETE_RECORDS = [deleteRecordsV2] as const;
 const INIT_PRODUCER_ID = [initProducerIdV5, initProducerIdV4] as const;
 
+/** Who leads a partition. */
+export interface Leader {
+  /** Negative while there is none. */
+  readonly broker: number;
+  /** Kafka's leader epoch: grows whenever it is decided who leads. */
+  readonly epoch: number;
+}
+
 /** A topic as the cluster has it. */
 export interface Topic {
   readonly name: string;
   readonly id: string;
-  /** Broker that leads each partition; negative while there is none. */
-  readonly leaders: readonly number[];
+  /** Of each partition. */
+  readonly leaders: readonly Leader[];
   readonly replicas: number;
 }
 
@@ -54,13 +62,18 @@ export function epochOf({ id }: Topic): string {
   return id.replaceAll("-", "").slice(0, 16);
 }
 
-export interface FetchFrom {
+/** A partition that its leader is asked about. */
+export interface Asked {
   readonly topic: Topic;
   readonly partition: number;
+  /** Leader epoch of the newest record that was read of it; absent or negative if none was. */
+  readonly lastEpoch?: number;
+}
+
+/** Where `lastEpoch` is given, the answer says whether the record before `offset` is still there. */
+export interface FetchFrom extends Asked {
   readonly offset: number;
   readonly maxBytes: number;
-  /** Leader epoch of the record before it, if that was read: the answer then says whether it is still there. */
-  readonly lastEpoch?: number;
 }
 
 /** Which connection a call takes: one that waits for news is not to hold up the others. */
@@ -158,8 +171,8 @@ export class KafkaCluster {
   }
 
   leaderOf({ name }: Topic, partition: number): number | undefined {
-    const leader = this.#topics.get(name)?.leaders[partition];
-    return leader === undefined || leader < 0 ? undefined : leader;
+    const { broker = -1 } = this.#topics.get(name)?.leaders[partition] ?? {};
+    return broker < 0 ? undefined : broker;
   }
 
   /** Looks for a topic, from now on with every refresh. Resolves with undefined if there is none. */
@@ -195,12 +208,12 @@ export class KafkaCluster {
     const byTopic = Map.groupBy(from, ({ topic }) => topic.id);
     const topics = [...byTopic].map(([topicId, wanted]) => ({
       topicId,
-      partitions: wanted.map(({ partition, offset, maxBytes, lastEpoch = -1 }) => ({
-        partition,
-        currentLeaderEpoch: -1,
-        fetchOffset: BigInt(offset),
-        lastFetchedEpoch: lastEpoch,
-        partitionMaxBytes: maxBytes,
+      partitions: wanted.map((asked) => ({
+        partition: asked.partition,
+        currentLeaderEpoch: this.#leaderEpochOf(asked),
+        fetchOffset: BigInt(asked.offset),
+        lastFetchedEpoch: asked.lastEpoch ?? -1,
+        partitionMaxBytes: asked.maxBytes,
       })),
     }));
     const most = from.reduce((sum, { maxBytes }) => sum + maxBytes, 0);
@@ -212,13 +225,17 @@ export class KafkaCluster {
   /** Where a partition ends (the next offset that will be given), or begins. Undefined where its leader did not say. */
   async listOffsets(
     node: number,
-    of: readonly { readonly topic: Topic; readonly partition: number }[],
+    of: readonly Asked[],
     which: "earliest" | "latest",
   ): Promise<readonly (number | undefined)[]> {
     const timestamp = which === "earliest" ? EARLIEST : LATEST;
     const topics = [...Map.groupBy(of, ({ topic }) => topic.name)].map(([name, wanted]) => ({
       name,
-      partitions: wanted.map(({ partition }) => ({ partitionIndex: partition, currentLeaderEpoch: -1, timestamp })),
+      partitions: wanted.map((asked) => ({
+        partitionIndex: asked.partition,
+        currentLeaderEpoch: this.#leaderEpochOf(asked),
+        timestamp,
+      })),
     }));
     const list = pick("ListOffsets", LIST_OFFSETS, this.#versions, this.name);
     const connection = await this.#connection("read", node);
@@ -294,7 +311,13 @@ export class KafkaCluster {
       this.#brokers = new Map(metadata.brokers);
       for (const [name, topic] of metadata.topics) {
         if (!topic) continue;
-        const leaders = Array.from(topic.partitions, (partition) => partition?.leader ?? -1);
+        const known = this.#topics.get(name);
+        const leaders = Array.from(topic.partitions, (partition, i) => {
+          const now = { broker: partition?.leader ?? -1, epoch: partition?.leaderEpoch ?? -1 };
+          const before = known?.id === topic.id ? known.leaders[i] : undefined;
+          // Who has been cut off may not know yet that another one leads.
+          return before && before.epoch > now.epoch ? before : now;
+        });
         const replicas = Math.min(...topic.partitions.map((partition) => partition?.replicas.length ?? 0));
         this.#topics.set(name, { name, id: topic.id, leaders, replicas });
       }
@@ -308,6 +331,18 @@ export class KafkaCluster {
     } finally {
       this.#refreshedAt = performance.now();
     }
+  }
+
+  /**
+   * The leader epoch that an answer must come from at least. A broker that was replaced without knowing it would otherwise speak for a log that it has
+   * a part of only: told an epoch that it does not know, it answers with an error.
+   *
+   * Source: `current_leader_epoch` of Kafka's KIP-320.
+   */
+  #leaderEpochOf({ topic, partition, lastEpoch = -1 }: Asked): number {
+    const known = this.#topics.get(topic.name);
+    if (known?.id !== topic.id) return -1;
+    return Math.max(known.leaders[partition]?.epoch ?? -1, lastEpoch);
   }
 
   async #connection(line: Line, node: number): Promise<Awaited<ReturnType<ConnectionPool["get"]>>> {

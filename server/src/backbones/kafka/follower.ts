@@ -85,6 +85,10 @@ export class FollowedPartition {
     this.reading = reading;
   }
 
+  get lastEpoch(): number {
+    return this.reigns.newest;
+  }
+
   take(fetched: FetchedPartition): void {
     if (this.next === undefined) return;
     const start = Number(fetched.logStartOffset);
@@ -308,8 +312,8 @@ export class Follower {
     waitMs?: number,
   ): Promise<void> {
     const maxBytes = this.#mostBytes;
-    const from = partitions.flatMap(({ topic, partition, next, reigns }) =>
-      next === undefined ? [] : [{ topic, partition, offset: next, maxBytes, lastEpoch: reigns.newest }],
+    const from = partitions.flatMap(({ topic, partition, next, lastEpoch }) =>
+      next === undefined ? [] : [{ topic, partition, offset: next, maxBytes, lastEpoch }],
     );
     const fetched = await this.#cluster.fetch(line, node, from, waitMs);
     let stale = false;

@@ -120,7 +120,7 @@ export class Topics {
     const deadline = performance.now() + KNOWN_MS;
     for (;;) {
       const topic = await this.#cluster.find(name);
-      if (topic?.leaders.every((leader) => leader >= 0)) return topic;
+      if (topic?.leaders.every(({ broker }) => broker >= 0)) return topic;
       if (performance.now() > deadline)
         throw invalid(this.#cluster.name, `topic ${name} was made, and has no leaders ${KNOWN_MS / 1000} s later`);
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
