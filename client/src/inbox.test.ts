@@ -85,6 +85,54 @@ test("K8, K14 a cursor of an older epoch does not bring back what was handled in
   assert.deepEqual(inbox.handled, at(4, "b"));
 });
 
+test("R13, K14 a cursor that was rewound with its log is a gap for who had handled more, and what is shared is not handled again", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.restore(at(20, "a"));
+  inbox.begin(at(8, "b"), true, [at(10, "a")]);
+  assert.equal(inbox.acknowledgeable, undefined);
+  for (const offset of [9, 10]) assert.equal(inbox.receive(pub(offset), 1), "known");
+  assert.equal(inbox.receive(pub(11), 1), "taken");
+  assert.deepEqual(drain(inbox), [{ from: 11, to: 10, reason: "epoch" }, 11]);
+  assert.deepEqual(inbox.acknowledgeable, at(11, "b"));
+});
+
+test("R13, K14 nor may what is shared be acknowledged before the server has sent it", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.restore(at(20, "a"));
+  inbox.begin(at(8, "b"), true, [at(10, "a")]);
+  drain(inbox);
+  assert.deepEqual([inbox.handled, inbox.acknowledgeable], [at(10, "b"), at(8, "b")]);
+});
+
+test("R13, K14 a cursor that another client has moved on since is a gap up to there; of an epoch that the log does not know, from its beginning", () => {
+  for (const [known, from] of [
+    [at(20, "a"), 11],
+    [at(20, "z"), 1],
+  ] as const) {
+    const inbox = new Inbox("chat:1");
+    inbox.restore(known);
+    inbox.begin(at(30, "b"), true, [at(10, "a")]);
+    assert.equal(inbox.receive(pub(31), 1), "taken");
+    assert.deepEqual(drain(inbox), [{ from, to: 30, reason: "epoch" }, 31]);
+  }
+});
+
+test("R13 who had handled no more than is shared goes on without a gap", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.restore(at(10, "a"));
+  inbox.begin(at(8, "b"), true, [at(10, "a")]);
+  for (const offset of [9, 10]) assert.equal(inbox.receive(pub(offset), 1), "known");
+  assert.equal(inbox.receive(pub(11), 1), "taken");
+  assert.deepEqual(drain(inbox), [11]);
+});
+
+test("R13, K14 a cursor of a forked epoch is no gap yet: the server tells it", () => {
+  const inbox = new Inbox("chat:1");
+  inbox.restore(at(12, "b"));
+  inbox.begin(at(20, "a"), true, [at(10, "a")]);
+  assert.deepEqual(drain(inbox), []);
+});
+
 test("K14 a server that begins elsewhere than asked makes a gap", () => {
   const inbox = new Inbox("chat:1");
   inbox.restore(at(5));

@@ -2,7 +2,15 @@
  * What has arrived for one subscription and was not handled yet, in order. It knows the three positions that everything else
  * is decided by: what was handled, what is queued, and what the server has sent on the present connection.
  */
-import { inEpoch, RecentIds, type Epoch, type Gap as WireGap, type Position, type Publication } from "@todoku/protocol";
+import {
+  inEpoch,
+  RecentIds,
+  sharedHistory,
+  type Epoch,
+  type Gap as WireGap,
+  type Position,
+  type Publication,
+} from "@todoku/protocol";
 import { messageOf, type Gap, type Message } from "./message.ts";
 
 /** What stands in the queue: a message, or a gap. */
@@ -109,6 +117,7 @@ export class Inbox<Data> {
       this.#handled ??= position;
     } else if (queued.epoch !== position.epoch || queued.offset < position.offset) {
       if (!byCursor) return this.#begunElsewhere(queued, position);
+      if (isLost(queued, position, forks)) return this.#goOnWhereShared(queued, position, forks);
       // Acknowledged by another client meanwhile: it is nobody's gap.
       this.#queued = position;
       if (this.#handled?.epoch === position.epoch) this.#handled = position;
@@ -214,6 +223,14 @@ export class Inbox<Data> {
     this.receiveGap({ from: queued.offset + 1, to: offset, reason, epoch });
   }
 
+  /** The log has lost what was handled, and with it that the cursor had come so far: the server knows of no gap. */
+  #goOnWhereShared(queued: Position, position: Position, forks: readonly Position[]): void {
+    const { epoch } = position;
+    const shared = sharedHistory(queued, { epoch, forks });
+    this.receiveGap({ from: shared + 1, to: Math.max(shared, position.offset), reason: "epoch", epoch });
+    this.#sent = position;
+  }
+
   #pushGap(gap: WireGap, position: Position | undefined): void {
     this.#push(undefined, { ...gap, channel: this.#channel }, position, 0);
   }
@@ -233,4 +250,9 @@ export class Inbox<Data> {
     this.#length = 0;
     this.#size = 0;
   }
+}
+
+/** Whether a position means nothing in the epoch of the cursor, which is the present one: of an older cursor the server tells the gap itself. */
+function isLost(position: Position, cursor: Position, forks: readonly Position[]): boolean {
+  return forks.length > 0 && position.epoch !== cursor.epoch && forks.every(({ epoch }) => epoch !== cursor.epoch);
 }
