@@ -9,7 +9,7 @@ import { Program, type Exit } from "./program.ts";
 
 const MAIN = path.join(import.meta.dirname, "..", "server", "src", "cli", "main.ts");
 
-/** What a start that was refused came to. */
+/** What a start that was refused, or a command, came to. */
 export interface Refusal extends Exit {
   readonly stderr: string;
 }
@@ -103,6 +103,13 @@ export class ServerProcess implements AsyncDisposable {
   /** For a start that must fail: resolves with what the program said and how it ended. */
   async refusedStart(): Promise<Refusal> {
     const program = this.#start();
+    const exit = await program.ended;
+    return { ...exit, stderr: program.stderr };
+  }
+
+  /** Runs another command of the program with this configuration. */
+  async command(name: string): Promise<Refusal> {
+    const program = new Program(MAIN, [name, "--config", this.#configFile], { folder: this.folder, env: this.#env });
     const exit = await program.ended;
     return { ...exit, stderr: program.stderr };
   }

@@ -136,7 +136,10 @@ describe("a server does not start", () => {
         const message = await refusal(onDisk(folder));
         assert.match(message, reason);
         assert.ok(message.startsWith(`[local] ${file} `), message);
-        assert.match(message, /Restore it from a backup, or move it away|Use the version that wrote it/);
+        assert.match(
+          message,
+          /Restore it from a backup and run `todoku restored`, or move it away|Use the version that wrote it/,
+        );
         assert.deepEqual(await readFile(file), damaged);
         await rename(file, `${file}.bad`);
         const api = await RunningApi.start(onDisk(folder));

@@ -10,6 +10,7 @@ import { history } from "./history.ts";
 import { init } from "./init.ts";
 import { publish } from "./publish.ts";
 import { queues } from "./queues.ts";
+import { restored } from "./restored.ts";
 import { serve } from "./serve.ts";
 import { subscribe } from "./subscribe.ts";
 import { token } from "./token.ts";
@@ -19,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   init,
   check,
   config,
+  restored,
   advise,
   token,
   publish,

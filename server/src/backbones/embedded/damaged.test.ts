@@ -45,7 +45,7 @@ test("a stored message that is missing is an error which names it and the ways o
       assert.equal(error.reason, "invalid");
       assert.equal(
         error.message,
-        "[local] the log is damaged: message 3 of a was stored and is not there. Restore the data folder from a backup, " +
+        "[local] the log is damaged: message 3 of a was stored and is not there. Restore the data folder from a backup and run `todoku restored`, " +
           "or empty the channel with history_remove: its subscribers are then told of a gap",
       );
       return true;

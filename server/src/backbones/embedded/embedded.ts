@@ -6,7 +6,8 @@
  *
  * Delivery semantics: the appends, cursor moves, removals and whatever happens to jobs in one turn of the event loop are one
  * transaction, with their idempotency keys, and are answered and announced on the bus only after it is on disk. So nobody ever sees a
- * message that a power loss could take back. The epoch is made with the store and stays with it.
+ * message that a power loss could take back. The epoch is made with the store and stays with it, unless the folder was brought back
+ * from a backup: then `restored.ts` begins one that forks from it.
  *
  * Capabilities: exactly-once within a deduplication window of up to 30 days; retention by age, count and bytes; a job's
  * results are stored in the transaction that ends it.
@@ -88,7 +89,7 @@ export class EmbeddedBackbone implements Backbone {
         const { store } = this.#open();
         return channels.map((channel) => {
           const { head = 0, trimmed = 0 } = store.channels.get(channel) ?? {};
-          return { epoch: store.epoch, offset: head, trimmed };
+          return { ...store.lineage(channel), offset: head, trimmed };
         });
       },
       remove: (channel) => this.#write((store) => removeMessages(store, channel)),

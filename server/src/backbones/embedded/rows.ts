@@ -76,14 +76,14 @@ export function readRange(
   }
   const more = reverse ? expected > trimmed : expected <= head;
   if (more && messages.length < limit && bytes < maxBytes) throw missing(store, channel, expected);
-  return { epoch: store.epoch, messages, head, trimmed };
+  return { ...store.lineage(channel), messages, head, trimmed };
 }
 
 function missing({ name }: Store, channel: string, offset: number): BackboneError {
   return new BackboneError(
     "invalid",
     `[${name}] the log is damaged: message ${offset} of ${channel} was stored and is not there. Restore the data folder ` +
-      "from a backup, or empty the channel with history_remove: its subscribers are then told of a gap",
+      "from a backup and run `todoku restored`, or empty the channel with history_remove: its subscribers are then told of a gap",
   );
 }
 

@@ -1,9 +1,11 @@
 /** The tables of the embedded log in one LMDB environment, and what their rows hold. */
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
+import type { Epoch } from "@todoku/protocol";
 import { open, type Database, type RootDatabase } from "lmdb";
 import { BackboneError, type Cursor, type Message } from "../contract.ts";
 import { ChannelRows } from "./channel-rows.ts";
+import { ForkRows } from "./fork-rows.ts";
 import { KeyRows } from "./key-rows.ts";
 import { QueueRows } from "./queue-rows.ts";
 
@@ -18,11 +20,15 @@ export interface CursorRow {
 }
 
 interface AboutRow {
-  format: number;
-  epoch: string;
+  readonly format: number;
+  readonly epoch: string;
+  /** Older epochs that the present one goes on with, oldest first; absent where there are none. */
+  readonly forks?: readonly string[];
 }
 
 const FORMAT = 2;
+/** In the data folder. */
+export const LOG_FILE = "log.mdb";
 
 export class Store {
   /** The backbone's, for errors. */
@@ -37,8 +43,9 @@ export class Store {
   readonly cursors: Database<CursorRow, string>;
   readonly queues: QueueRows;
   readonly epoch: string;
+  readonly #forks: ForkRows;
 
-  private constructor(name: string, root: RootDatabase<AboutRow, string>, epoch: string) {
+  private constructor(name: string, root: RootDatabase<AboutRow, string>, { epoch, forks = [] }: AboutRow) {
     this.name = name;
     this.root = root;
     this.messages = root.openDB({ name: "messages" });
@@ -48,16 +55,17 @@ export class Store {
     this.cursors = root.openDB({ name: "cursors" });
     this.queues = new QueueRows(root, this.keys);
     this.epoch = epoch;
+    this.#forks = new ForkRows(root, forks);
   }
 
   /** @throws BackboneError `invalid` for a folder that is no store of this format, or a damaged one. */
   static async open(name: string, folder: string, newEpoch: () => string): Promise<Store> {
-    const file = path.join(folder, "log.mdb");
+    const file = path.join(folder, LOG_FILE);
     let root: RootDatabase<AboutRow, string> | undefined;
     try {
       checkWhole(name, file);
       root = open<AboutRow, string>({ path: file, maxDbs: 16, overlappingSync: false });
-      return new Store(name, root, epochIn(root, name, file, newEpoch));
+      return new Store(name, root, aboutIn(root, name, file, newEpoch));
     } catch (error) {
       await root?.close();
       throw error instanceof BackboneError ? error : damaged(name, file, error);
@@ -78,12 +86,43 @@ export class Store {
     }
   }
 
+  /** The present epoch, and up to where a channel shares the history of older ones. */
+  lineage(channel: string): Epoch {
+    const forks = this.#forks.of(channel);
+    return forks ? { epoch: this.epoch, forks } : { epoch: this.epoch };
+  }
+
+  /** Bytes that `fork` takes at most. */
+  sizeOfFork(): number {
+    return this.#forks.sizeOfNext(this.channels);
+  }
+
+  /**
+   * Begins an epoch that goes on with the history of the present one, of each channel up to its head. Returns how many channels have
+   * one. The store is to be opened anew after it.
+   */
+  fork(epoch: string): number {
+    const about = aboutTable(this.root);
+    const forks = this.#forks.next(this.epoch);
+    return this.transactionSync(() => {
+      about.putSync("about", { format: FORMAT, epoch, forks: forks.epochs });
+      return forks.store(this.channels);
+    });
+  }
+
   /** What the tables take, and what the file has beside them to be used again; in bytes. */
   sizes(): { readonly used: number; readonly unused: number } {
     let pages = 0;
     let end = 0;
     let bytesPerPage = 0;
-    const own = [this.messages, this.channels.table, ...this.keys.tables, this.dues, this.cursors];
+    const own = [
+      this.messages,
+      this.channels.table,
+      ...this.keys.tables,
+      this.dues,
+      this.cursors,
+      ...this.#forks.tables,
+    ];
     for (const table of [...own, ...this.queues.all]) {
       const stats = table.getStats() as PageCounts;
       pages += stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages;
@@ -103,14 +142,14 @@ interface PageCounts {
   readonly lastPageNumber: number;
 }
 
-/** The epoch is made with the store and stays with it. */
-function epochIn(root: RootDatabase, name: string, file: string, newEpoch: () => string): string {
-  const about = root.openDB<AboutRow, string>({ name: "about" });
+/** The first epoch is made with the store. */
+function aboutIn(root: RootDatabase, name: string, file: string, newEpoch: () => string): AboutRow {
+  const about = aboutTable(root);
   const known = about.get("about");
   if (!known) {
-    const epoch = newEpoch();
-    about.putSync("about", { format: FORMAT, epoch });
-    return epoch;
+    const made = { format: FORMAT, epoch: newEpoch() };
+    about.putSync("about", made);
+    return made;
   }
   if (known.format !== FORMAT) {
     throw new BackboneError(
@@ -119,14 +158,18 @@ function epochIn(root: RootDatabase, name: string, file: string, newEpoch: () =>
         `Use the version that wrote it, or set backbones.${name}.path to another folder`,
     );
   }
-  return known.epoch;
+  return known;
+}
+
+function aboutTable(root: RootDatabase): Database<AboutRow, string> {
+  return root.openDB<AboutRow, string>({ name: "about" });
 }
 
 function damaged(name: string, file: string, cause: unknown): BackboneError {
   return new BackboneError(
     "invalid",
     `[${name}] ${file} cannot be read as a log (${cause instanceof Error ? cause.message : String(cause)}). ` +
-      `Restore it from a backup, or move it away to begin with an empty log: what it kept is then lost`,
+      `Restore it from a backup and run \`todoku restored\`, or move it away to begin with an empty log: what it kept is then lost`,
     { cause },
   );
 }
