@@ -46,6 +46,7 @@ export const postgres: Recipe = {
         ["shared_buffers=32MB", "max_connections=60", "jit=off"].flatMap((setting) => ["-c", setting]),
       ),
       port,
+      isOutlived: true,
       // It takes connections before it has recovered, to say that it has not.
       isReady: () =>
         run(path.join(programs, "pg_isready"), ["-q", "-h", "127.0.0.1", "-p", String(port)]).then(

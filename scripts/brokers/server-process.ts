@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly startMs?: number;
   /** Whether it is of use, asked from when its port answers until it says so. Default: it is then. */
   readonly isReady?: () => Promise<boolean>;
+  /** Processes that it has started may outlive it for a moment, in which it cannot be started again: that is tried until it can. */
+  readonly isOutlived?: true;
   readonly env?: Readonly<Record<string, string>>;
   /** Whom it runs as, if not as who starts it. */
   readonly uid?: number;
@@ -28,6 +30,7 @@ const STOP_MS = 10_000;
 export class ServerProcess {
   readonly options: ServerOptions;
   #child: ChildProcess | undefined;
+  #hasRun = false;
 
   constructor(options: ServerOptions) {
     this.options = options;
@@ -43,6 +46,21 @@ export class ServerProcess {
 
   /** Starts it, or starts it again on the same port and folder. Resolves when its port takes connections, and it is ready. */
   async start(): Promise<this> {
+    const { isOutlived, startMs = START_MS } = this.options;
+    const deadline = Date.now() + startMs;
+    for (;;) {
+      try {
+        await this.#startOnce();
+        this.#hasRun = true;
+        return this;
+      } catch (error) {
+        if (!isOutlived || !this.#hasRun || this.pid !== undefined || Date.now() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }
+
+  async #startOnce(): Promise<void> {
     const { name, folder, command, args, env, port, uid, gid, startMs = START_MS } = this.options;
     const log = path.join(folder, `${name}.log`);
     const output = openSync(log, "a");
@@ -65,7 +83,6 @@ export class ServerProcess {
     });
     failed.catch(() => {});
     await Promise.race([answers(port, startMs).then(() => this.#ready(startMs)), failed]);
-    return this;
   }
 
   async #ready(withinMs: number): Promise<void> {

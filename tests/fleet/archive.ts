@@ -21,7 +21,7 @@ export function killPostgres(server: DatabaseProcess): Fault {
     strike: async (stage) => {
       await server.kill();
       await stage.progress();
-      await startAgain(server);
+      await server.start();
       await archivists(stage);
     },
   };
@@ -62,11 +62,6 @@ async function archivists({ gateways }: Pick<Stage, "gateways">): Promise<readon
     const busy = gateways.filter((_, i) => (now[i] ?? 0) > (before[i] ?? 0));
     return busy.length > 0 ? busy : undefined;
   });
-}
-
-/** While a process of the old server is left, PostgreSQL refuses to start. */
-async function startAgain(server: DatabaseProcess): Promise<void> {
-  await eventually("PostgreSQL starts again", async () => server.start().catch(() => undefined));
 }
 
 // ── at the end ───────────────────────────────────────────────────────────────

@@ -59,7 +59,7 @@ test("F11 the size counts in bytes, and over all fragments of a frame", async (t
 });
 
 test("F11 a compressed frame counts as large as it unfolds: a small one of a hundred mebibytes closes with 1009", async (t) => {
-  const { dial } = await listen(t, { client: { frame_bytes: "64KiB", compression: true } });
+  const { dial } = await listen(t, { client: { frame_bytes: "64KiB", compression: true, connect_timeout: "10m" } });
   const client = await dial();
   assert.match(client.extensions, /permessage-deflate/);
   client.send(" ".repeat(100 * 1024 * 1024));
