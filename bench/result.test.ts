@@ -54,6 +54,13 @@ test("a row is the median with its spread, and ratios are those within a repeat"
   );
 });
 
+test("what one of the repeats could not tell, its row does not tell", () => {
+  const [first, ...others] = repeats([5, 5, 5], { details: { ms: 1, frames: 2 } });
+  assert.ok(first);
+  const { rows } = result({ "slow peer": [first, [{ load: "much", value: 5, details: { frames: 4 } }], ...others] });
+  assert.deepEqual(rows[0]?.details, { frames: 2 });
+});
+
 test("a goal that is missed says by how much, and one whose row or control is not there, that it was not measured", () => {
   const unmeasured = [
     "not measured: ours, much, of the peers, aimed at ≥ 3",

@@ -119,6 +119,11 @@ function rowOf(
     if (each.length > 0) ratios[title] = spread(each);
   }
   const titles = [...new Set(present.flatMap(({ details = {} }) => Object.keys(details)))];
+  // What a repeat could not tell, such as the latency of what never came in time, the row does not tell either.
+  const details = titles.flatMap((title) => {
+    const told = present.flatMap((one) => one.details?.[title] ?? []);
+    return told.length === present.length ? [[title, median(told)] as const] : [];
+  });
   const serverShare = shares((one) => one.serverShare);
   const generatorShare = shares((one) => one.generatorShare);
   const othersShare = shares((one) => one.othersShare);
@@ -129,9 +134,7 @@ function rowOf(
     values,
     ...spread(values),
     ratios,
-    details: Object.fromEntries(
-      titles.map((title) => [title, median(present.map(({ details }) => details?.[title] ?? Number.NaN))]),
-    ),
+    details: Object.fromEntries(details),
     ...(serverShare !== undefined && { serverShare }),
     ...(generatorShare !== undefined && { generatorShare }),
     ...(othersShare !== undefined && { othersShare }),
