@@ -276,8 +276,8 @@ const BREAKS: readonly (readonly [what: string, rule: string, how: Break])[] = [
     "channels do not mix",
     {
       log: (log) => ({
-        append: (channel, ...given) => log.append(channel.replace(/[0/]$/, ""), ...given),
-        read: (channel, options) => log.read(channel.replace(/[0/]$/, ""), options),
+        append: (channel, ...given) => log.append(channel.replace(/[0/]+$/, ""), ...given),
+        read: (channel, options) => log.read(channel.replace(/[0/]+$/, ""), options),
       }),
     },
   ],
