@@ -21,6 +21,8 @@ const MAY_DIFFER = 0.03;
 const PUBLISHES = 200;
 /** Of what was to be published in that time. */
 const KEPT_UP = 0.95;
+/** A prime: at any time the channels of the last messages lie evenly among all, for churn moves readers from the first ones to the later. */
+const STRIDE = 7919;
 const DATA = "x".repeat(128);
 /** Descriptors that a process needs beside its connections. */
 const OTHER_DESCRIPTORS = 500;
@@ -126,9 +128,7 @@ function faultsOf(processes: number, before: Holdings, full: Holdings, left: Hol
 /** Over HTTP, evenly over the channels; resolves with how many there were. */
 async function publishFor(servers: readonly LoadedServer[], namespace: string): Promise<number> {
   const begun = performance.now();
-  // With fewer messages than channels those are taken that lie evenly between the others.
-  const step = Math.max(1, CHANNELS / (PUBLISHES * SECONDS));
-  const channelOf = (n: number): string => `${namespace}:${Math.floor(n * step) % CHANNELS}`;
+  const channelOf = (n: number): string => `${namespace}:${(n * STRIDE) % CHANNELS}`;
   let published = 0;
   while (performance.now() - begun < SECONDS * 1000) {
     const channels = Array.from({ length: PUBLISHES / 10 }, (_, i) => channelOf(published + i));
