@@ -112,6 +112,17 @@ async function isWhole(urls: readonly string[]): Promise<boolean> {
   return seen.every(Boolean);
 }
 
+/** The number of the broker that leads each partition; nodes are numbered from 1 on. */
+export async function leadersOf(urls: readonly string[], topic: string): Promise<readonly number[]> {
+  const admin = new Admin({ clientId: "recipe", bootstrapBrokers: [...urls], retries: 5, retryDelay: 200 });
+  try {
+    const metadata = await admin.metadata({ topics: [topic], forceUpdate: true });
+    return metadata.topics.get(topic)?.partitions.map(({ leader }) => leader) ?? [];
+  } finally {
+    await admin.close();
+  }
+}
+
 /** Runs one of Kafka's own tools. Resolves with what it printed. */
 export function kafkaTool(tool: string, ...args: readonly string[]): Promise<string> {
   return kafkaToolOn("", tool, ...args);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { Admin } from "@platformatic/kafka";
-import { kafkaNodes, kafkaTool, untilKafkaIsWhole } from "../../scripts/brokers/kafka.ts";
+import { kafkaNodes, kafkaTool, leadersOf, untilKafkaIsWhole } from "../../scripts/brokers/kafka.ts";
 import { provide, recipeOf } from "../../scripts/brokers/running.ts";
 import type { ServerProcess as BrokerProcess } from "../../scripts/brokers/server-process.ts";
 import { FaultyProxy } from "../faulty-proxy.ts";
@@ -158,7 +158,7 @@ export const movePartitions: Fault = {
 export async function forgetHalf(urls: readonly string[]): Promise<void> {
   const admin = new Admin({ clientId: "fleet", bootstrapBrokers: [...urls], retries: 5, retryDelay: 200 });
   try {
-    const partitions = (await leaders(urls, TOPIC)).map((_, partitionIndex) => partitionIndex);
+    const partitions = (await leadersOf(urls, TOPIC)).map((_, partitionIndex) => partitionIndex);
     const [topic] = await admin.listOffsets({
       topics: [{ name: TOPIC, partitions: partitions.map((partitionIndex) => ({ partitionIndex, timestamp: -1n })) }],
     });
@@ -175,7 +175,7 @@ export async function forgetHalf(urls: readonly string[]): Promise<void> {
 async function reassign(urls: readonly string[], replicas: readonly number[]): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), "todoku-reassign-"));
   try {
-    const partitions = (await leaders(urls, TOPIC)).map((_, partition) => ({ topic: TOPIC, partition, replicas }));
+    const partitions = (await leadersOf(urls, TOPIC)).map((_, partition) => ({ topic: TOPIC, partition, replicas }));
     const file = path.join(folder, "plan.json");
     await writeFile(file, JSON.stringify({ version: 1, partitions }));
     const tool = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
@@ -192,18 +192,7 @@ async function reassign(urls: readonly string[], replicas: readonly number[]): P
 }
 
 async function aLeader({ servers, urls, random }: Stage, topic: string): Promise<BrokerProcess> {
-  const leader = servers[random.pick(await leaders(urls, topic)) - 1];
+  const leader = servers[random.pick(await leadersOf(urls, topic)) - 1];
   if (!leader) throw new Error("no broker leads a partition");
   return leader;
-}
-
-/** Of each partition, the broker's number. */
-async function leaders(urls: readonly string[], topic: string): Promise<readonly number[]> {
-  const admin = new Admin({ clientId: "fleet", bootstrapBrokers: [...urls], retries: 5, retryDelay: 200 });
-  try {
-    const metadata = await admin.metadata({ topics: [topic], forceUpdate: true });
-    return metadata.topics.get(topic)?.partitions.map(({ leader }) => leader) ?? [];
-  } finally {
-    await admin.close();
-  }
 }

@@ -6,7 +6,7 @@ import { checkChannel } from "@todoku/protocol";
 import type { Bus, Frame, FrameListener } from "../contract.ts";
 import { decodeFrame, encodeFrame } from "../frame-text.ts";
 import type { LocalBus } from "../local-bus.ts";
-import type { FollowedPartition, Reading } from "./follower.ts";
+import type { FollowedPartition, Reading } from "./followed-partition.ts";
 import type { OwnTopic } from "./own-topic.ts";
 import type { Places } from "./places.ts";
 

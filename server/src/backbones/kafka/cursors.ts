@@ -10,7 +10,8 @@ import { BackboneError, type ClaimedCursor, type Cursor, type CursorKey } from "
 import type { CursorOutcome, Cursors, CursorWrite } from "../contract.ts";
 import { movesBack, nextFence } from "../cursor-order.ts";
 import { asBackboneError } from "./failure.ts";
-import type { Follower, Reading } from "./follower.ts";
+import type { Reading } from "./followed-partition.ts";
+import type { Follower } from "./follower.ts";
 import type { OwnLane, OwnTopic } from "./own-topic.ts";
 import type { PlacedRecord } from "./records.ts";
 

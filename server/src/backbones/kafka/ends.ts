@@ -2,7 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import type { KafkaCluster } from "./cluster.ts";
 import { unavailable } from "./failure.ts";
-import type { FollowedPartition } from "./follower.ts";
+import type { FollowedPartition } from "./followed-partition.ts";
 
 const PATIENCE_MS = 5000;
 const PAUSE_MS = 50;

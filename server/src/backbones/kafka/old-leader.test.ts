@@ -1,8 +1,7 @@
 /** A broker that was taken for dead, another leads in its place, and it answers again without knowing of that. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Admin } from "@platformatic/kafka";
-import { untilKafkaIsWhole } from "../../../../scripts/brokers/kafka.ts";
+import { leadersOf, untilKafkaIsWhole } from "../../../../scripts/brokers/kafka.ts";
 import { needBroker } from "../../../../scripts/brokers/need.ts";
 import { ownServers } from "../../../../scripts/brokers/own-servers.ts";
 import type { Appended, Log } from "../contract.ts";
@@ -25,7 +24,8 @@ test(
     assert.ok(log);
     const before = await append(log, 5);
 
-    const old = kafka.servers[(await leaderIn(kafka.urls)) - 1];
+    const [leader = 0] = await leadersOf(kafka.urls, `${PREFIX}chat`);
+    const old = kafka.servers[leader - 1];
     const others = kafka.servers.filter((server) => server !== old);
     assert.ok(old);
     old.freeze();
@@ -55,16 +55,4 @@ async function append(log: Log, count: number): Promise<Appended> {
     while (!last);
   }
   return last ?? assert.fail("nothing was appended");
-}
-
-/** The number of the broker that leads the only partition. */
-async function leaderIn(urls: readonly string[]): Promise<number> {
-  const admin = new Admin({ clientId: "test", bootstrapBrokers: [...urls] });
-  try {
-    const topic = `${PREFIX}chat`;
-    const metadata = await admin.metadata({ topics: [topic], forceUpdate: true });
-    return metadata.topics.get(topic)?.partitions[0]?.leader ?? assert.fail("there is no leader");
-  } finally {
-    await admin.close();
-  }
 }

@@ -2,7 +2,8 @@
 import type { Appender, Lane } from "./appender.ts";
 import type { KafkaCluster, Topic } from "./cluster.ts";
 import { asBackboneError, unavailable } from "./failure.ts";
-import { FollowedPartition, type Follower, type FollowedOptions, type Reading } from "./follower.ts";
+import { FollowedPartition, type FollowedOptions, type Reading } from "./followed-partition.ts";
+import type { Follower } from "./follower.ts";
 import { partitionOf } from "./partition-of.ts";
 import type { NewRecord } from "./records.ts";
 import type { TopicWish, Topics } from "./topics.ts";

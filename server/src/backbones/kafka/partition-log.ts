@@ -4,7 +4,7 @@ import type { Appended } from "../contract.ts";
 import type { LocalBus } from "../local-bus.ts";
 import { ChannelIndex } from "./channel-index.ts";
 import { epochOf, type Topic } from "./cluster.ts";
-import { FollowedPartition, type Reading } from "./follower.ts";
+import { FollowedPartition, type Reading } from "./followed-partition.ts";
 import { OwnBatches } from "./own-batches.ts";
 import { partitionOf } from "./partition-of.ts";
 import type { RecordBatch } from "./record-batch.ts";

@@ -1,7 +1,8 @@
 /** What the snapshots of the channel index and those of queues have in common: how they are packed, told apart and read back. */
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
-import { FollowedPartition, type Follower, type Reading } from "./follower.ts";
+import { FollowedPartition, type Reading } from "./followed-partition.ts";
+import type { Follower } from "./follower.ts";
 import type { OwnTopic } from "./own-topic.ts";
 
 /** Of reading a partition to its end. */

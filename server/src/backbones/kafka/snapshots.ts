@@ -7,7 +7,8 @@
 import type { Epoch } from "@todoku/protocol";
 import type { Clock } from "../../clock.ts";
 import { epochOf } from "./cluster.ts";
-import type { Follower, Reading } from "./follower.ts";
+import type { Reading } from "./followed-partition.ts";
+import type { Follower } from "./follower.ts";
 import type { OwnTopic } from "./own-topic.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import type { PlacedRecord } from "./records.ts";

@@ -2,7 +2,7 @@
 import type { Clock } from "../../../clock.ts";
 import type { BackboneError } from "../../contract.ts";
 import { invalid } from "../failure.ts";
-import type { Reading } from "../follower.ts";
+import type { Reading } from "../followed-partition.ts";
 import type { PlacedRecord } from "../records.ts";
 import { commandOf, COMMAND_FORMAT, type Outcome, type WrittenCommand } from "./commands.ts";
 import { QueueState, type StateRow } from "./queue-state.ts";

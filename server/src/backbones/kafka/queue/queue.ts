@@ -22,7 +22,8 @@ import {
 import { LocalBus } from "../../local-bus.ts";
 import type { Ends } from "../ends.ts";
 import { asBackboneError, unavailable } from "../failure.ts";
-import type { FollowedPartition, Follower } from "../follower.ts";
+import type { FollowedPartition } from "../followed-partition.ts";
+import type { Follower } from "../follower.ts";
 import type { OwnLane, OwnTopic } from "../own-topic.ts";
 import {
   recordOfCommand,
